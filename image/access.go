@@ -1,0 +1,36 @@
+package image
+
+import "slices"
+
+// CanSee reports whether the caller may know of the image. memberOf tells whether the caller's project is a member of
+// it (with whatever member status); it is asked only for shared images.
+func (c Caller) CanSee(img *Image, memberOf func() bool) bool {
+	if !img.Status.Visible() {
+		return false
+	}
+	if img.Visibility == Public {
+		return true
+	}
+	if c.Anonymous {
+		return false
+	}
+	switch {
+	case c.IsAdmin(), img.Owner == "", img.Owner == c.ProjectID, img.Visibility == Community:
+		return true
+	case img.Visibility == Shared:
+		return memberOf()
+	}
+	return false
+}
+
+// AnonymousCanRead reports whether somebody without credentials could read the bytes, were anonymous access allowed:
+// only then may a cache in between keep them.
+func (img *Image) AnonymousCanRead() bool {
+	return img.Visibility == Public && img.Status == Active
+}
+
+// IsDisk reports whether the image holds a disk of a guest, as opposed to a kernel, a ramdisk or an archive.
+func (img *Image) IsDisk() bool {
+	return slices.Contains([]string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "ami"}, img.DiskFormat) &&
+		(img.ContainerFormat == "bare" || img.ContainerFormat == "ami")
+}

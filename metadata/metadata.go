@@ -1,0 +1,140 @@
+// Package metadata is what Vitrine knows of its images: DB and Tx are the contract of a database, metadata/sqlite is
+// the one that comes with the daemon, and metadatatest is the suite that each must pass.
+package metadata
+
+import (
+	"context"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// A DB holds the records. It is safe for concurrent use.
+type DB interface {
+	// View calls fn with a consistent snapshot, which fn must not keep. Errors are fn's, or image.ErrUnavailable.
+	View(ctx context.Context, fn func(Tx) error) error
+	// Update calls fn with a transaction and commits it durably when fn returns nil: once Update has returned nil the
+	// changes survive a power cut. Nothing is changed when it returns an error. Updates of several callers may share
+	// one commit, and run one after the other: what fn reads cannot change under it. fn may be called more than once,
+	// so it must not act on anything but the transaction and variables that it sets anew.
+	// Errors are fn's, or image.ErrUnavailable when the database cannot be written now.
+	Update(ctx context.Context, fn func(WriteTx) error) error
+	// WaitChange returns once a change with a sequence above after is visible, or ctx ends.
+	WaitChange(ctx context.Context, after int64) error
+	Close() error
+}
+
+// A Tx reads. Images that it returns belong to the caller.
+type Tx interface {
+	// Image returns an image whose status is not deleted. Errors: image.ErrNotFound.
+	Image(id image.ID) (*image.Image, error)
+	// ImageByNumber is like Image.
+	ImageByNumber(number int64) (*image.Image, error)
+	// Images returns a page. Errors: image.ErrInvalid for a marker that the caller cannot see.
+	Images(q image.Query) ([]*image.Image, error)
+	// IsMember reports whether the project is a member of the image, with whatever member status.
+	IsMember(number int64, project string) (bool, error)
+
+	// Uploads returns all reservations.
+	Uploads() ([]image.Upload, error)
+	// Upload returns the reservation of an image. Errors: image.ErrNotFound.
+	Upload(number int64) (image.Upload, error)
+	// Garbage returns up to limit entries with an id above after, in their order.
+	Garbage(after int64, limit int) ([]image.Garbage, error)
+	// Instances returns the process instances and when their hearts beat last.
+	Instances() (map[string]time.Time, error)
+	// LocationExists reports whether an image, an upload's object or garbage names the location's URL.
+	LocationExists(store, url string) (bool, error)
+
+	// Changes returns up to limit changes above after, in order. When older ones were dropped meanwhile it returns
+	// ErrChangesLost: who followed lists anew and goes on from LastChange.
+	Changes(after int64, limit int) ([]image.Change, error)
+	// LastChange returns the newest sequence, 0 for an empty feed.
+	LastChange() (int64, error)
+
+	TreeTx
+}
+
+// A WriteTx reads and writes.
+type WriteTx interface {
+	Tx
+	// CreateImage inserts img and sets its Number. Errors: image.ErrConflict when the id exists or ever existed.
+	CreateImage(img *image.Image) error
+	// SaveImage writes every field of img over the record with its Number, appends the change, and turns locations
+	// that are gone from it into garbage. Status deleted makes it a tombstone: properties, tags, members and locations
+	// go (the latter into garbage) and only its id and number stay. Errors: image.ErrNotFound.
+	SaveImage(img *image.Image) error
+
+	AddUpload(u image.Upload) error
+	RemoveUpload(id string) error
+	RemoveGarbage(id int64) error
+	// AddGarbage records data to be removed that no image names, such as what a failed upload could not delete.
+	AddGarbage(g image.Garbage) error
+	// Beat registers the instance and sets its last heartbeat. RemoveInstance forgets it.
+	Beat(instance string, now time.Time) error
+	RemoveInstance(instance string) error
+	// DropChanges removes the oldest changes, up to and including the sequence through.
+	DropChanges(through int64) error
+}
+
+// TreeTx answers for directories of the mount: pages in a stable order, by numbers that never change their meaning.
+type TreeTx interface {
+	// TreeImages returns the active images of a directory with a number above after, by number.
+	TreeImages(dir Dir, after int64, limit int) ([]Entry, error)
+	// TreeLabels returns the labels of one kind with a number above after, by number, under which the scope has
+	// active images..
+	TreeLabels(kind LabelKind, scope Scope, after int64, limit int) ([]Label, error)
+	// TreeLabel finds a label by its directory entry, and tells whether the scope has an active image under it.
+	// Errors: image.ErrNotFound when the value was never used or nothing is under it.
+	TreeLabel(kind LabelKind, scope Scope, entry string) (Label, error)
+	// LabelByNumber returns a label whether or not images are under it. Errors: image.ErrNotFound.
+	LabelByNumber(kind LabelKind, number int64) (Label, error)
+	// TreeImage returns one active image if the directory holds it. Errors: image.ErrNotFound.
+	TreeImage(dir Dir, id image.ID) (Entry, error)
+	// Latest returns the newest active image of the directory that is not hidden. Errors: image.ErrNotFound.
+	Latest(dir Dir) (Entry, error)
+}
+
+// A Dir is a directory of the mount that lists images: those of the scope, and if Label is set those under it.
+type Dir struct {
+	Scope Scope
+	Kind  LabelKind // of Label
+	Label int64     // 0 for all images of the scope
+}
+
+// A Scope is a set of images: those that match all of its conditions.
+type Scope struct {
+	All   []Condition // none: every image
+	Owner string      // project id, "" for all
+}
+
+// A Condition matches an image if it is public and Public is set, or if its owner is among Owners.
+type Condition struct {
+	Public bool
+	Owners []string
+}
+
+// An Entry is what a directory shows of an image.
+type Entry struct {
+	Number    int64
+	ID        image.ID
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// A LabelKind says what a label is the value of.
+type LabelKind int
+
+// The kinds of labels. The numbers are stored.
+const (
+	LabelName    LabelKind = 1
+	LabelTag     LabelKind = 2
+	LabelProject LabelKind = 3
+)
+
+// A Label is a value that images were ever named, tagged or owned by, with a number that is its for ever.
+type Label struct {
+	Number int64 // counted per database, not per kind
+	Value  string
+	Entry  string // image.EntryName(Value)
+}
