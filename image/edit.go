@@ -1,13 +1,21 @@
 package image
 
-// An Edit changes one field, property or the tags of an image; a PATCH is a list of them, and so is the body of a
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// An Edit changes one field, one property or the tags of an image; a PATCH is a list of them, and so is the body of a
 // creation. Names and value types are the API's: Value is what encoding/json gives with UseNumber (nil, bool, string,
 // json.Number, []any, map[string]any).
 type Edit struct {
 	Op    EditOp
 	Name  string // of the field or property, unescaped
 	Value any    // of EditAdd and EditReplace
-	// Strict refuses to add a property that exists, as the older of the two PATCH types does.
+	// Strict refuses to add what exists already, as the older of the two PATCH types does.
 	Strict bool
 }
 
@@ -20,3 +28,215 @@ const (
 	EditReplace EditOp = "replace"
 	EditRemove  EditOp = "remove"
 )
+
+// Limits of single values. MaxInteger is that of the databases that clients were written against.
+const (
+	MaxNameLength     = 255   // characters, of names, tags and property names
+	MaxPropertyLength = 65535 // bytes, of a property's value
+	MaxInteger        = 1<<31 - 1
+)
+
+// readOnly fields are the server's. Reserved ones are nobody's.
+var (
+	readOnly = []string{"id", "status", "checksum", "size", "virtual_size", "os_hash_algo", "os_hash_value", "created_at",
+		"updated_at", "direct_url", "self", "file", "schema", "stores"}
+	reserved = []string{"location", "locations", "deleted", "deleted_at"}
+)
+
+// setters are the base fields that clients set, and how.
+var setters = map[string]func(img *Image, value any) error{
+	"name":             setName,
+	"owner":            setOwner,
+	"visibility":       setVisibility,
+	"protected":        func(img *Image, v any) error { return setBool(&img.Protected, "protected", v) },
+	"os_hidden":        func(img *Image, v any) error { return setBool(&img.Hidden, "os_hidden", v) },
+	"min_ram":          func(img *Image, v any) error { return setInteger(&img.MinRAM, "min_ram", v) },
+	"min_disk":         func(img *Image, v any) error { return setInteger(&img.MinDisk, "min_disk", v) },
+	"disk_format":      setDiskFormat,
+	"container_format": setContainerFormat,
+	"tags":             setTags,
+}
+
+// Apply carries out the edits in their order; the image is of no use when one fails. Rights are not looked at.
+// Errors: ErrForbidden for fields that no client sets, ErrInvalid for wrong values, ErrConflict for a property that
+// should be there and is not (or the other way round).
+func (img *Image) Apply(edits []Edit) error {
+	for _, e := range edits {
+		if err := img.apply(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (img *Image) apply(e Edit) error {
+	if err := checkText("The name of a property", e.Name, MaxNameLength); err != nil {
+		return err
+	}
+	switch set := setters[e.Name]; {
+	case e.Name == "":
+		return Errorf(ErrInvalid, "The name of a property may not be empty")
+	case slices.Contains(readOnly, e.Name):
+		return Errorf(ErrForbidden, "Attribute '%s' is read-only.", e.Name)
+	case slices.Contains(reserved, e.Name), strings.HasPrefix(e.Name, "os_glance"):
+		return Errorf(ErrForbidden, "Attribute '%s' is reserved.", e.Name)
+	case set == nil:
+		return img.applyProperty(e)
+	case e.Op == EditRemove:
+		return Errorf(ErrForbidden, "Property %s may not be removed.", e.Name)
+	case e.Op == EditAdd && e.Strict:
+		return Errorf(ErrConflict, "Property %s already present.", e.Name)
+	default:
+		return set(img, e.Value)
+	}
+}
+
+func (img *Image) applyProperty(e Edit) error {
+	_, have := img.Properties[e.Name]
+	switch {
+	case e.Op == EditAdd && e.Strict && have:
+		return Errorf(ErrConflict, "Property %s already present.", e.Name)
+	case e.Op != EditAdd && !have:
+		return Errorf(ErrConflict, "Property %s does not exist.", e.Name)
+	case e.Op == EditRemove:
+		delete(img.Properties, e.Name)
+		return nil
+	}
+	value, ok := e.Value.(string)
+	if !ok {
+		return Errorf(ErrInvalid, "Invalid value for property '%s': it must be a string", e.Name)
+	}
+	if len(value) > MaxPropertyLength {
+		return Errorf(ErrInvalid, "The value of property '%s' is longer than %d bytes", e.Name, MaxPropertyLength)
+	}
+	if err := checkText("The value of property '"+e.Name+"'", value, MaxPropertyLength); err != nil {
+		return err
+	}
+	if img.Properties == nil {
+		img.Properties = make(map[string]string)
+	}
+	img.Properties[e.Name] = value
+	return nil
+}
+
+// checkText refuses what the API refuses in every text: more than limit characters, and characters beyond the Basic
+// Multilingual Plane (four bytes in UTF-8), which the databases of other installations cannot hold.
+func checkText(what, s string, limit int) error {
+	if n := utf8.RuneCountInString(s); n > limit {
+		return Errorf(ErrInvalid, "%s is %d characters long, at most %d are allowed", what, n, limit)
+	}
+	if !utf8.ValidString(s) {
+		return Errorf(ErrInvalid, "%s is not valid UTF-8", what)
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r > 0xffff }) {
+		return Errorf(ErrInvalid, "%s contains a character of four bytes in UTF-8, which is not allowed", what)
+	}
+	return nil
+}
+
+// CheckTag refuses a tag that is too long or holds characters that are not allowed.
+func CheckTag(tag string) error { return checkText("The tag", tag, MaxNameLength) }
+
+func setName(img *Image, value any) error {
+	if value == nil {
+		img.Name = nil
+		return nil
+	}
+	name, ok := value.(string)
+	if !ok {
+		return wrongType("name", "a string or null")
+	}
+	if err := checkText("The name", name, MaxNameLength); err != nil {
+		return err
+	}
+	img.Name = &name
+	return nil
+}
+
+func setOwner(img *Image, value any) error {
+	owner, ok := value.(string)
+	if !ok && value != nil {
+		return wrongType("owner", "a string or null")
+	}
+	if err := checkText("The owner", owner, MaxNameLength); err != nil {
+		return err
+	}
+	img.Owner = owner
+	return nil
+}
+
+func setVisibility(img *Image, value any) error {
+	v, ok := value.(string)
+	if !ok || !slices.Contains(Visibilities(), Visibility(v)) {
+		return wrongType("visibility", "one of public, private, shared, community")
+	}
+	img.Visibility = Visibility(v)
+	return nil
+}
+
+func setDiskFormat(img *Image, value any) error {
+	return img.setFormat(&img.DiskFormat, "disk_format", value, DiskFormats)
+}
+
+func setContainerFormat(img *Image, value any) error {
+	return img.setFormat(&img.ContainerFormat, "container_format", value, ContainerFormats)
+}
+
+func (img *Image) setFormat(field *string, name string, value any, known []string) error {
+	if img.Status != "" && img.Status != Queued && img.Status != Importing {
+		return Errorf(ErrForbidden, "Attribute %s can be only replaced for a queued image.", name)
+	}
+	format, ok := value.(string)
+	if value != nil && (!ok || !slices.Contains(known, format)) {
+		return wrongType(name, "null or one of "+strings.Join(known, ", "))
+	}
+	*field = format
+	return nil
+}
+
+func setTags(img *Image, value any) error {
+	list, ok := value.([]any)
+	if !ok {
+		return wrongType("tags", "an array of strings")
+	}
+	tags := make([]string, 0, len(list))
+	for _, v := range list {
+		tag, ok := v.(string)
+		if !ok {
+			return wrongType("tags", "an array of strings")
+		}
+		if err := CheckTag(tag); err != nil {
+			return err
+		}
+		tags = append(tags, tag)
+	}
+	slices.Sort(tags)
+	img.Tags = slices.Compact(tags)
+	return nil
+}
+
+func setBool(field *bool, name string, value any) error {
+	b, ok := value.(bool)
+	if !ok {
+		return wrongType(name, "true or false")
+	}
+	*field = b
+	return nil
+}
+
+func setInteger(field *int64, name string, value any) error {
+	number, ok := value.(json.Number)
+	if !ok {
+		return wrongType(name, "an integer")
+	}
+	n, err := strconv.ParseInt(number.String(), 10, 64)
+	if err != nil || n < 0 || n > MaxInteger {
+		return wrongType(name, "an integer from 0 to "+strconv.Itoa(MaxInteger))
+	}
+	*field = n
+	return nil
+}
+
+func wrongType(field, want string) error {
+	return Errorf(ErrInvalid, "Invalid value for field '%s': it must be %s", field, want)
+}

@@ -1,0 +1,77 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestApplyOne(t *testing.T) {
+	long := strings.Repeat("n", 256)
+	for _, tt := range []struct {
+		edit Edit
+		want error
+	}{
+		{Edit{Op: EditReplace, Name: "name", Value: nil}, nil},
+		{Edit{Op: EditReplace, Name: "name", Value: strings.Repeat("日", 255)}, nil},
+		{Edit{Op: EditReplace, Name: "name", Value: long}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "name", Value: "\U0001F600"}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "name", Value: json.Number("1")}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "visibility", Value: "community"}, nil},
+		{Edit{Op: EditReplace, Name: "visibility", Value: "all"}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "protected", Value: true}, nil},
+		{Edit{Op: EditReplace, Name: "protected", Value: "true"}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "min_ram", Value: json.Number("2147483647")}, nil},
+		{Edit{Op: EditReplace, Name: "min_ram", Value: json.Number("2147483648")}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "min_disk", Value: json.Number("-1")}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "min_disk", Value: json.Number("1.5")}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "disk_format", Value: nil}, nil},
+		{Edit{Op: EditReplace, Name: "disk_format", Value: "floppy"}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "tags", Value: []any{"b", "a", "b"}}, nil},
+		{Edit{Op: EditReplace, Name: "tags", Value: []any{long}}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "tags", Value: "a"}, ErrInvalid},
+		{Edit{Op: EditRemove, Name: "tags"}, ErrForbidden},
+		{Edit{Op: EditAdd, Name: "name", Value: "x"}, nil},
+		{Edit{Op: EditAdd, Name: "name", Value: "x", Strict: true}, ErrConflict},
+		{Edit{Op: EditReplace, Name: "status", Value: "active"}, ErrForbidden},
+		{Edit{Op: EditReplace, Name: "id", Value: string(NewID())}, ErrForbidden},
+		{Edit{Op: EditAdd, Name: "deleted", Value: "x"}, ErrForbidden},
+		{Edit{Op: EditAdd, Name: "os_glance_anything", Value: "x"}, ErrForbidden},
+		{Edit{Op: EditAdd, Name: "have", Value: "x"}, nil},
+		{Edit{Op: EditAdd, Name: "have", Value: "x", Strict: true}, ErrConflict},
+		{Edit{Op: EditAdd, Name: "new", Value: json.Number("1")}, ErrInvalid},
+		{Edit{Op: EditAdd, Name: "new", Value: nil}, ErrInvalid},
+		{Edit{Op: EditAdd, Name: "new", Value: strings.Repeat("x", 65536)}, ErrInvalid},
+		{Edit{Op: EditAdd, Name: long, Value: "x"}, ErrInvalid},
+		{Edit{Op: EditAdd, Name: "", Value: "x"}, ErrInvalid},
+		{Edit{Op: EditReplace, Name: "new", Value: "x"}, ErrConflict},
+		{Edit{Op: EditRemove, Name: "new"}, ErrConflict},
+		{Edit{Op: EditRemove, Name: "have"}, nil},
+	} {
+		img := &Image{Status: Queued, Properties: map[string]string{"have": "1"}}
+		if err := img.Apply([]Edit{tt.edit}); !errors.Is(err, tt.want) {
+			t.Errorf("%.120v: %v, want %v", tt.edit, err, tt.want)
+		}
+	}
+}
+
+func TestApplySortsAndDeduplicatesTags(t *testing.T) {
+	img := &Image{}
+	if err := img.Apply([]Edit{{Op: EditReplace, Name: "tags", Value: []any{"b", "a", "b"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a", "b"}; !slices.Equal(img.Tags, want) {
+		t.Errorf("tags = %q, want %q", img.Tags, want)
+	}
+}
+
+func TestFormatsAreFixedOnceThereIsData(t *testing.T) {
+	for _, status := range []Status{Saving, Active, Deactivated} {
+		img := &Image{Status: status, DiskFormat: "raw"}
+		if err := img.Apply([]Edit{{Op: EditReplace, Name: "disk_format", Value: "qcow2"}}); !errors.Is(err, ErrForbidden) {
+			t.Errorf("disk_format of an image that is %s: %v, want ErrForbidden", status, err)
+		}
+	}
+}
