@@ -1,0 +1,62 @@
+# Vitrine: `make run` starts it, `make test` tests it. `make help` lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run build test soak bench lint fmt clean deps deps-test
+
+GO ?= go
+# What `vitrined version` says: the last tag, the commits since, and whether files differ from them.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+
+# PKG narrows test, soak and lint: make test PKG=./fusefs/...
+PKG ?= ./...
+# Rounds of the tests that go on until stopped: a few for every day, all of them to soak.
+ROUNDS ?= 200
+# A test that finds its server missing fails instead of skipping.
+REQUIRE ?= all
+# The listener and the places of `make run`.
+LISTEN ?= 127.0.0.1:9292
+DATA ?= ./data
+MOUNT ?= ./mnt
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
+	@scripts/deps run
+	@$(MAKE) --no-print-directory build
+	@exec scripts/run bin/vitrined --data $(DATA) --listen $(LISTEN) --mount $(MOUNT)
+
+build: ## compile bin/vitrined and bin/vitrine
+	@scripts/deps build
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+test: deps-test ## run every test with -race, real mounts and the guest's boot included (under 6 minutes)
+	VITRINE_TEST_REQUIRE=$(REQUIRE) $(GO) test -race -vet=off -timeout 5m $(PKG)
+
+soak: deps-test ## the same with ROUNDS=200 rounds of every long test (hours)
+	VITRINE_TEST_REQUIRE=$(REQUIRE) VITRINE_ROUNDS=$(ROUNDS) $(GO) test -race -vet=off -count=1 -timeout 12h $(PKG)
+
+bench: ## measure against the references and write docs/benchmarks.md (PEER=glance adds Glance)
+	@scripts/deps $(if $(PEER),peer,bench)
+	@$(MAKE) --no-print-directory build
+	$(GO) run ./internal/bench $(if $(PEER),-peer $(PEER)) $(BENCHFLAGS)
+
+lint: ## go vet, staticcheck, gofmt
+	@scripts/deps build
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+		if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet $(PKG)
+	$(GO) tool staticcheck $(PKG)
+
+fmt: ## format every Go file
+	git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -w
+
+clean: ## remove bin and .cache; ./data stays
+	rm -rf bin .cache
+
+deps: ## install the Debian packages that running needs
+	@scripts/deps run
+
+deps-test: ## install the Debian packages that testing needs
+	@scripts/deps test
