@@ -12,8 +12,9 @@ LDFLAGS := -X main.version=$(VERSION)
 PKG ?= ./...
 # Rounds of the tests that go on until stopped: a few for every day, all of them to soak.
 ROUNDS ?= 200
-# A test that finds its server missing fails instead of skipping.
-REQUIRE ?= all
+# A test that finds its server missing fails instead of skipping, and so does one that needs root when this is root.
+comma := ,
+REQUIRE ?= all$(if $(filter 0,$(shell id -u)),$(comma)root)
 # The listener and the places of `make run`.
 LISTEN ?= 127.0.0.1:9292
 DATA ?= ./data

@@ -1,0 +1,109 @@
+// Package testservers finds the real programs that tests and benchmarks run against (caches, web servers, QEMU, the
+// openstack client) and runs them as child processes: on free ports of 127.0.0.1, in directories of their own, killed
+// by pid. Start reading at Require; each server has a file.
+package testservers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// needs tells for each name that Require knows what is missing here, nil when nothing is. In VITRINE_TEST_REQUIRE,
+// "all" stands for every one of them but root: packages cannot give that.
+var needs = map[string]func() error{
+	"fuse":      canMount,
+	"qemu":      programs("qemu-system-x86_64", "qemu-img"),
+	"guest":     programs("apt-get", "dpkg-deb", "depmod", "busybox", "mformat", "mcopy", "syslinux", "mke2fs"),
+	"qsd":       programs("qemu-storage-daemon"),
+	"varnish":   programs("varnishd", "gcc"),
+	"nginx":     programs("nginx"),
+	"openstack": programs("/usr/bin/openstack"),
+	"xfs":       programs("mkfs.xfs"),
+	"root":      isRoot,
+}
+
+// Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
+// it (a list with commas, or "all"), the test fails instead. The names are: fuse (mounts), qemu, guest (what
+// guestimage.Build needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), xfs (mkfs), root.
+func Require(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		missing, known := needs[name]
+		if !known {
+			t.Fatalf("testservers knows no %q", name)
+		}
+		err := missing()
+		switch {
+		case err == nil:
+		case required(name, os.Getenv("VITRINE_TEST_REQUIRE")):
+			t.Fatalf("%s is required by VITRINE_TEST_REQUIRE: %v", name, err)
+		default:
+			t.Skipf("%s: %v", name, err)
+		}
+	}
+}
+
+func required(name, list string) bool {
+	names := strings.Split(list, ",")
+	return slices.Contains(names, name) || name != "root" && slices.Contains(names, "all")
+}
+
+// Program finds an executable, in the administrator's directories too, which are not in everybody's PATH.
+func Program(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed (make deps-test installs it)", name)
+}
+
+func programs(names ...string) func() error {
+	return func() error {
+		for _, name := range names {
+			if _, err := Program(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func canMount() error {
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	_, err = Program("fusermount3")
+	return err
+}
+
+func isRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("the test does not run as root")
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	if data[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return errors.New("root lacks CAP_SYS_ADMIN here")
+	}
+	return nil
+}
