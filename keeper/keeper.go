@@ -1,0 +1,57 @@
+// Package keeper runs the periodic jobs: each at its time or when it is woken, one run at a time, until the daemon
+// stops. What a job does is a verb of another package; this one knows only when.
+package keeper
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Job is work that is done again and again.
+type Job struct {
+	Name  string
+	Every time.Duration
+	Wake  <-chan struct{} // runs it before its time; nil for never
+	Run   func(ctx context.Context) error
+}
+
+// Run carries out the jobs until ctx ends, and then waits for those under way. A job that fails is logged and tried
+// again at its next time. It returns nil.
+func Run(ctx context.Context, log *slog.Logger, jobs ...Job) error {
+	var g errgroup.Group
+	for _, job := range jobs {
+		g.Go(func() error {
+			job.loop(ctx, log)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (j Job) loop(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(j.Every)
+	defer tick.Stop()
+	failing := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-j.Wake:
+		}
+		err := j.Run(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && failing != "":
+			log.Info("a job works again", "job", j.Name)
+			failing = ""
+		case err != nil && err.Error() != failing: // the same trouble is told once
+			log.Warn("a job failed and will be tried again", "job", j.Name, "error", err)
+			failing = err.Error()
+		}
+	}
+}

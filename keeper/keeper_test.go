@@ -1,0 +1,70 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestJobsRunInTimeAndWhenWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		runs, wake, done := 0, make(chan struct{}), make(chan error)
+		go func() {
+			done <- Run(ctx, slog.New(slog.DiscardHandler), Job{Name: "count", Every: time.Minute, Wake: wake,
+				Run: func(context.Context) error { runs++; return nil }})
+		}()
+		time.Sleep(3*time.Minute + time.Second) // the bubble's clock
+		synctest.Wait()
+		if runs != 3 {
+			t.Errorf("%d runs in three minutes, want 3", runs)
+		}
+		wake <- struct{}{}
+		synctest.Wait()
+		if runs != 4 {
+			t.Errorf("%d runs after a wake-up, want 4", runs)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTroubleIsToldOnceAndItsEndToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var log bytes.Buffer
+		var broken atomic.Bool
+		broken.Store(true)
+		done := make(chan error)
+		go func() {
+			done <- Run(ctx, slog.New(slog.NewTextHandler(&log, nil)), Job{Name: "sweep", Every: time.Minute,
+				Run: func(context.Context) error {
+					if broken.Load() {
+						return errors.New("no disk")
+					}
+					return nil
+				}})
+		}()
+		time.Sleep(5*time.Minute + time.Second)
+		synctest.Wait()
+		broken.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		cancel()
+		<-done
+		if got := strings.Count(log.String(), "no disk"); got != 1 {
+			t.Errorf("the trouble was told %d times, want once:\n%s", got, &log)
+		}
+		if !strings.Contains(log.String(), "works again") {
+			t.Errorf("nobody was told that the job works again:\n%s", &log)
+		}
+	})
+}
