@@ -25,7 +25,7 @@ var needs = map[string]func() error{
 	"qsd":       programs("qemu-storage-daemon"),
 	"varnish":   programs("varnishd", "gcc"),
 	"nginx":     programs("nginx"),
-	"openstack": programs("/usr/bin/openstack"),
+	"openstack": programs(openstackProgram),
 	"xfs":       programs("mkfs.xfs"),
 	"root":      isRoot,
 }

@@ -1,0 +1,153 @@
+package testservers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Server is a real server that runs as a child process. Stop it.
+type Server struct {
+	Address string // host:port, "" when it listens on none
+	URL     string // http://Address
+	cmd     *exec.Cmd
+	log     string        // where its output goes
+	done    chan struct{} // closed when it has ended, after err is set
+	err     error
+	atStop  func() error // what remains to be done after the process has ended, or nil
+}
+
+// readyDeadline is how long a server may take to answer; Varnish compiles C code first.
+const readyDeadline = 30 * time.Second
+
+// start runs the program in dir, with its output in the file name.log there.
+func start(dir, name string, args ...string) (*Server, error) {
+	path, err := Program(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{log: filepath.Join(dir, filepath.Base(name)+".log"), done: make(chan struct{})}
+	out, err := os.Create(s.log)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	s.cmd = exec.Command(path, args...)
+	s.cmd.Dir = dir
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	// A group of its own: Ctrl-C in the terminal is for the tests, which then stop it in order.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.done)
+	}()
+	return s, nil
+}
+
+// Pid returns the process id of the server.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// CPU returns the processor time that the server and its children have used.
+func (s *Server) CPU() (time.Duration, error) { return CPU(s.Pid()) }
+
+// CPU returns the processor time that a process and its living children have used.
+func CPU(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// utime and stime are fields 14 and 15; the second one, in parentheses, may hold spaces. Source: proc(5).
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	total := time.Duration(user+system) * (time.Second / 100) // USER_HZ is 100 on Linux
+	children, err3 := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return 0, err
+	}
+	for _, child := range strings.Fields(string(children)) {
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			return 0, err
+		}
+		used, err := CPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		total += used
+	}
+	return total, nil
+}
+
+// Stop ends the server and waits until it is gone. It asks first, and kills what does not listen. Stopping twice is
+// no error.
+func (s *Server) Stop() error {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.done:
+	case <-time.After(5 * time.Second):
+		syscall.Kill(-s.Pid(), syscall.SIGKILL)
+		<-s.done
+	}
+	if s.atStop != nil {
+		return s.atStop()
+	}
+	return nil
+}
+
+// listening waits until the server takes connections on its address; if it does not, it is stopped and the error
+// holds what it said.
+func (s *Server) listening(ctx context.Context) (*Server, error) {
+	return s.ready(ctx, func() bool {
+		c, err := net.Dial("tcp", s.Address)
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	})
+}
+
+// ready asks until the answer is yes, the server has ended, or the deadline is over.
+func (s *Server) ready(ctx context.Context, ask func() bool) (*Server, error) {
+	ctx, stop := context.WithTimeout(ctx, readyDeadline)
+	defer stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ask() {
+			return s, nil
+		}
+		select {
+		case <-tick.C:
+			continue
+		case <-s.done:
+		case <-ctx.Done():
+		}
+		said, _ := os.ReadFile(s.log) // what is missing there only makes the message shorter
+		s.Stop()
+		return nil, fmt.Errorf("%s does not answer (%w); it said:\n%s", s.cmd.Path, cmp.Or(ctx.Err(), s.err), said)
+	}
+}
+
+// freeAddress returns an address of the loopback that nobody listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

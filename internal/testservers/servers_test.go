@@ -1,0 +1,134 @@
+package testservers
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func stopped(t *testing.T, s *Server) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Errorf("second Stop = %v", err)
+		}
+	})
+}
+
+func TestNginx(t *testing.T) {
+	Require(t, "nginx")
+	root := t.TempDir()
+	content := strings.Repeat("0123456789abcdef", 1<<20)
+	if err := os.WriteFile(filepath.Join(root, "file"), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Nginx(t.Context(), t.TempDir(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, s)
+	for range 8 {
+		if got := get(t, s.URL+"/file"); got != content {
+			t.Fatalf("nginx served %d other bytes", len(got))
+		}
+	}
+	if used, err := s.CPU(); err != nil || used == 0 {
+		t.Errorf("CPU = %v, %v, want some after 128 MiB", used, err)
+	}
+}
+
+func TestVarnishCaches(t *testing.T) {
+	Require(t, "varnish")
+	var asked atomic.Int64
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Cache-Control", "public, max-age=60")
+		io.WriteString(w, "hello")
+	}))
+	defer backend.Close()
+	s, err := Varnish(t.Context(), t.TempDir(), backend.Listener.Addr().String(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, s)
+	for range 3 {
+		if got := get(t, s.URL+"/"); got != "hello" {
+			t.Fatalf("varnish served %q", got)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the backend was asked %d times, want once", n)
+	}
+}
+
+func TestVarnishSaysWhatIsWrong(t *testing.T) {
+	Require(t, "varnish")
+	_, err := Varnish(t.Context(), t.TempDir(), "", "this is no VCL")
+	if err == nil || !strings.Contains(err.Error(), "VCC-compiler") {
+		t.Errorf("Varnish with a bad configuration = %v, want the compiler's words", err)
+	}
+}
+
+func TestQSD(t *testing.T) {
+	Require(t, "qsd", "fuse", "root")
+	image := filepath.Join(t.TempDir(), "disk,1.raw")
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	if err := os.WriteFile(image, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, file, err := QSD(t.Context(), t.TempDir(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, s)
+	got, err := exec.CommandContext(t.Context(), "timeout", "-s", "KILL", "20", "cat", file).Output()
+	if err != nil || !bytes.Equal(got, content) {
+		t.Errorf("the export gave %d other bytes (%v)", len(got), err)
+	}
+}
+
+func TestOpenStackSpeaksToTheEndpoint(t *testing.T) {
+	Require(t, "openstack")
+	const id = "5fca6c1e-9f5a-4a4e-8b0c-0a0a0a0a0a0a"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path != "/v2/images" {
+			w.WriteHeader(http.StatusMultipleChoices)
+			io.WriteString(w, `{"versions":[{"id":"v2.9","status":"CURRENT","links":[{"rel":"self","href":"http://`+r.Host+`/v2/"}]}]}`)
+			return
+		}
+		io.WriteString(w, `{"images":[{"id":"`+id+`","name":"one","status":"active"}]}`)
+	}))
+	defer server.Close()
+	out, err := OpenStack(t.Context(), server.URL, "image", "list", "-f", "value", "-c", "ID")
+	if err != nil || strings.TrimSpace(out) != id {
+		t.Errorf("openstack image list = %q, %v, want %s", out, err, id)
+	}
+	if _, err := OpenStack(t.Context(), "http://127.0.0.1:1", "image", "list"); err == nil {
+		t.Error("openstack reached an endpoint where nobody listens")
+	}
+}
