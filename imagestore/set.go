@@ -1,0 +1,100 @@
+package imagestore
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// An Entry is one configured store.
+type Entry struct {
+	ID          string
+	Store       Store
+	Description string
+	Default     bool // takes new data unless the client names another one
+	Local       bool // reads from this machine's disks
+	Weight      int  // the higher, the earlier it is read
+}
+
+// A Set is all stores of a daemon. It does not change.
+type Set struct {
+	entries []Entry // sorted by id
+	byID    map[string]Entry
+	first   string
+}
+
+// NewSet checks that ids are unique and that exactly one store is the default.
+func NewSet(entries ...Entry) (*Set, error) {
+	s := &Set{entries: slices.Clone(entries), byID: make(map[string]Entry, len(entries))}
+	slices.SortFunc(s.entries, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	for _, e := range s.entries {
+		if e.ID == "" || e.Store == nil {
+			return nil, errors.New("imagestore: a store needs an id and a backend")
+		}
+		if _, twice := s.byID[e.ID]; twice {
+			return nil, fmt.Errorf("imagestore: two stores have the id %q", e.ID)
+		}
+		if e.Default && s.first != "" {
+			return nil, fmt.Errorf("imagestore: both %q and %q are the default store", s.first, e.ID)
+		}
+		if e.Default {
+			s.first = e.ID
+		}
+		s.byID[e.ID] = e
+	}
+	if s.first == "" {
+		return nil, errors.New("imagestore: no store is the default")
+	}
+	return s, nil
+}
+
+// Default returns the id of the store for new data.
+func (s *Set) Default() string { return s.first }
+
+// Get returns a store by its id.
+func (s *Set) Get(id string) (Store, bool) {
+	e, ok := s.byID[id]
+	return e.Store, ok
+}
+
+// Entries returns all stores, sorted by id.
+func (s *Set) Entries() []Entry { return slices.Clone(s.entries) }
+
+// Order returns the locations in the order in which they are read: the preferred stores as they are named, then local
+// before remote, then the higher weight.
+func (s *Set) Order(locations []image.Location, prefer []string) []image.Location {
+	if len(locations) < 2 {
+		return locations
+	}
+	ordered := slices.Clone(locations)
+	slices.SortStableFunc(ordered, func(a, b image.Location) int {
+		x, y := s.byID[a.Store], s.byID[b.Store]
+		return cmp.Or(
+			cmp.Compare(rank(prefer, a.Store), rank(prefer, b.Store)),
+			compareTrueFirst(x.Local, y.Local),
+			cmp.Compare(y.Weight, x.Weight),
+			cmp.Compare(a.Store, b.Store))
+	})
+	return ordered
+}
+
+// rank is the store's place among the preferred ones, behind them all if it is none of them.
+func rank(prefer []string, store string) int {
+	if i := slices.Index(prefer, store); i >= 0 {
+		return i
+	}
+	return len(prefer)
+}
+
+func compareTrueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
