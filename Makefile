@@ -5,8 +5,8 @@ SHELL := /bin/sh
 
 GO ?= go
 # What `vitrined version` says: the last tag, the commits since, and whether files differ from them.
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -X main.version=$(VERSION)
+VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || echo 0.0.0+$$(git rev-parse --short=12 HEAD))
+LDFLAGS := -X github.com/vitrine-image/vitrine/internal/version.version=$(VERSION)
 
 # PKG narrows test, soak and lint: make test PKG=./fusefs/...
 PKG ?= ./...
