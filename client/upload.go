@@ -1,0 +1,71 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// An Upload is the data of an image on its way to the server.
+type Upload struct {
+	Body  io.Reader // not closed
+	Size  int64     // bytes in Body, -1 when unknown
+	Store string    // id of the store that shall keep the data; "" leaves that to the server
+}
+
+// expectAbove is the size from which on the server is asked before the data is sent.
+const expectAbove = 1 << 20
+
+// Upload sends the data of a queued image, which is active afterwards. It is sent once: when it fails on its way the
+// image is queued again, and the caller may start anew with a new Body. An error of Body is returned as it is.
+// Errors: image.ErrConflict when the image is not queued, image.ErrInvalid when its formats are not set or Size is
+// wrong, image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrGone, ErrUnreachable.
+func (c *Client) Upload(ctx context.Context, id image.ID, up Upload) error {
+	r := request{method: http.MethodPut, path: imagePath(id, "file"),
+		header: map[string]string{"Content-Type": "application/octet-stream"}}
+	if up.Size >= 0 {
+		r.header["X-Openstack-Image-Size"] = strconv.FormatInt(up.Size, 10)
+	}
+	if up.Size < 0 || up.Size > expectAbove {
+		r.header["Expect"] = "100-continue"
+	}
+	if up.Store != "" {
+		r.header["X-Image-Meta-Store"] = up.Store
+	}
+	ctx, stalled := watch(ctx, c.stall)
+	defer stalled.end()
+	body := &uploadBody{src: up.Body, stalled: stalled}
+	resp, err := c.send(ctx, r, body, up.Size)
+	if err != nil {
+		if failed := body.failed.Load(); failed != nil {
+			return *failed
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	return c.check(r, resp)
+}
+
+// uploadBody tells the watchdog when the network, and not the source of the data, is what is being waited for.
+type uploadBody struct {
+	src     io.Reader
+	stalled *watchdog
+	failed  atomic.Pointer[error] // the source's own error
+}
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	b.stalled.stop()
+	n, err := b.src.Read(p)
+	switch {
+	case err == nil:
+		b.stalled.start()
+	case !errors.Is(err, io.EOF): // after the end the server may take its time to make the data durable
+		b.failed.Store(&err)
+	}
+	return n, err
+}
