@@ -1,0 +1,40 @@
+package filestore
+
+import (
+	"context"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// Delete implements imagestore.Writer. Readers that are open keep the bytes until they close. When it returns nil the
+// name does not come back after a power cut, also if another call had removed it.
+func (s *Store) Delete(ctx context.Context, loc image.Location) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d, p, err := s.resolve(loc)
+	if err != nil {
+		return err
+	}
+	r, err := s.online(d)
+	if err != nil {
+		return err
+	}
+	if err := s.remove(r, p); err != nil && !notExist(err) {
+		return s.failure(d, r, err)
+	}
+	return nil
+}
+
+func (s *Store) remove(r *root, p string) error {
+	shard, err := r.sub(shardOf(p))
+	if err != nil {
+		return err
+	}
+	defer shard.Close()
+	err = s.step(stepUnlink, func() error { return shard.unlink(p[len("xx/"):]) })
+	if err != nil && !notExist(err) {
+		return err
+	}
+	return s.step(stepSyncShard, shard.sync)
+}

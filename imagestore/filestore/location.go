@@ -1,0 +1,103 @@
+package filestore
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+)
+
+const maxName = 200 // bytes; names of temporary files are longer
+
+// objectPath returns the path of an object below its directory. Errors: image.ErrInvalid.
+func objectPath(obj imagestore.Object) (string, error) {
+	if id, ok := image.ParseID(string(obj.ImageID)); !ok || id != obj.ImageID || !strings.HasPrefix(obj.Name, string(id)) {
+		return "", fmt.Errorf("object %q of image %q is not named after it: %w", obj.Name, obj.ImageID, image.ErrInvalid)
+	}
+	if p := path.Join(shardOf(obj.Name), obj.Name); isObjectPath(p) {
+		return p, nil
+	}
+	return "", fmt.Errorf("object name %q: %w", obj.Name, image.ErrInvalid)
+}
+
+func shardOf(name string) string { return name[:2] }
+
+// isObjectPath tells whether a path below a directory is one that Put makes: the shard, and a name that begins with an
+// image's id and goes on in letters, digits, dots, hyphens and underscores.
+func isObjectPath(p string) bool {
+	shard, name, ok := strings.Cut(p, "/")
+	if !ok || len(name) < 36 || len(name) > maxName || shard != shardOf(name) {
+		return false
+	}
+	if id, ok := image.ParseID(name[:36]); !ok || string(id) != name[:36] {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) })
+}
+
+func isNameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_'
+}
+
+// location returns the location of the object at p below d.
+func (s *Store) location(d *directory, p string) image.Location {
+	u := url.URL{Scheme: "file", Path: filepath.Join(d.path, p)}
+	return image.Location{Store: s.id, URL: u.String()}
+}
+
+// resolve finds the directory of a location and the path below it. Errors: image.ErrDataMissing when the location is
+// none that this store gives.
+func (s *Store) resolve(loc image.Location) (*directory, string, error) {
+	u, err := url.Parse(loc.URL)
+	if err == nil {
+		for _, d := range s.dirs {
+			p, ok := strings.CutPrefix(u.Path, strings.TrimSuffix(d.path, "/")+"/")
+			if own := s.location(d, p); ok && isObjectPath(p) && own.Store == loc.Store && own.URL == loc.URL {
+				return d, p, nil
+			}
+		}
+	}
+	return nil, "", fmt.Errorf("store %s: the location lies in none of its directories: %w", s.id, image.ErrDataMissing)
+}
+
+// Locate returns where the object is, or else the first directory that cannot be looked into, or else the one that
+// takes new data first. The URL is empty for an object that Put would refuse.
+func (s *Store) Locate(obj imagestore.Object) image.Location {
+	p, err := objectPath(obj)
+	if err != nil {
+		return image.Location{Store: s.id}
+	}
+	d, _ := s.find(p)
+	if d == nil {
+		d = s.dirs[0]
+	}
+	return s.location(d, p)
+}
+
+// find returns the directory that holds something at p, nil if none does. With an error, the directory is one that
+// cannot be looked into. Errors: image.ErrStoreOffline.
+func (s *Store) find(p string) (*directory, error) {
+	var unknown *directory
+	var why error
+	for _, d := range s.dirs {
+		r, err := s.online(d)
+		if err == nil {
+			_, err = r.stat(p)
+			if err == nil {
+				return d, nil
+			}
+			if notExist(err) {
+				continue
+			}
+			err = s.failure(d, r, err)
+		}
+		if unknown == nil {
+			unknown, why = d, err
+		}
+	}
+	return unknown, why
+}

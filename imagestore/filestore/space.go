@@ -1,0 +1,96 @@
+package filestore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+)
+
+// promises are bytes that writes under way have announced and not written yet, by file system: a later one finds only
+// what they leave.
+type promises struct {
+	mu    sync.Mutex
+	bytes map[uint64]int64
+}
+
+func (p *promises) add(device uint64, n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bytes[device] += n; p.bytes[device] == 0 {
+		delete(p.bytes, device)
+	}
+}
+
+// take adds n if it is no more than free without what was promised before.
+func (p *promises) take(device uint64, n, free int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n > free-p.bytes[device] {
+		return false
+	}
+	p.bytes[device] += n
+	return true
+}
+
+func (p *promises) on(device uint64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes[device]
+}
+
+// reserve takes the announced bytes, or looks whether there is any space at all. Errors: image.ErrStoreFull.
+func (w *writer) reserve() error {
+	space, err := spaceOf(w.root)
+	if err != nil {
+		return w.store.failure(w.dir, w.root, err)
+	}
+	want := max(w.size, 0)
+	if !w.store.promises.take(w.dir.device, want, space.Free-w.store.minFree) {
+		return fmt.Errorf("store %s: directory %s has no room for %d bytes: %w", w.store.id, w.dir.path, want, image.ErrStoreFull)
+	}
+	w.promised = want
+	return nil
+}
+
+// Space implements imagestore.Measured. Directories on the same file system count once; one that is offline makes it
+// fail, since nobody knows.
+func (s *Store) Space(ctx context.Context) (imagestore.Space, error) {
+	var sum imagestore.Space
+	seen := map[uint64]bool{}
+	for _, d := range s.dirs {
+		r, err := s.online(d)
+		if err != nil {
+			return imagestore.Space{}, err
+		}
+		if seen[d.device] {
+			continue
+		}
+		seen[d.device] = true
+		space, err := spaceOf(r)
+		if err != nil {
+			return imagestore.Space{}, s.failure(d, r, err)
+		}
+		sum.Total += space.Total
+		sum.Free += max(0, space.Free-s.minFree-s.promises.on(d.device))
+	}
+	return sum, nil
+}
+
+// spaceOf asks the file system. Free is what is there for everybody, without root's reserve.
+func spaceOf(r *root) (imagestore.Space, error) {
+	st, err := r.statfs()
+	if err != nil {
+		return imagestore.Space{}, err
+	}
+	return imagestore.Space{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize}, nil
+}
+
+// hexByte reads two hex digits.
+func hexByte(s string) int {
+	n, _ := strconv.ParseUint(s, 16, 8) // object paths are checked
+	return int(n)
+}

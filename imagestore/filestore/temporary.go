@@ -1,0 +1,101 @@
+package filestore
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// A temporary is a file that vanishes unless it gets a name: either it never had one, or it has one in the directory
+// tmp and is locked, so that a sweep knows that somebody is at it.
+type temporary struct {
+	f    *os.File
+	tmp  *root // nil for a file without a name
+	name string
+}
+
+const tmpPrefix = "put-"
+
+// createTemporary makes a file on the file system of shard, a directory below r.
+func createTemporary(r, shard *root) (*temporary, error) {
+	f, err := shard.open(".", unix.O_TMPFILE|unix.O_RDWR)
+	if err == nil {
+		return &temporary{f: f}, nil
+	}
+	// What a file system says that has no such files: EOPNOTSUPP, and EISDIR or EINVAL of layers that do not know them.
+	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) {
+		return nil, err
+	}
+	return createNamed(r)
+}
+
+func createNamed(r *root) (*temporary, error) {
+	if err := r.mkdir(tmpName); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	tmp, err := r.sub(tmpName)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		t := &temporary{tmp: tmp, name: tmpPrefix + rand.Text()}
+		if t.f, err = tmp.open(t.name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL); err != nil {
+			tmp.Close()
+			return nil, err
+		}
+		same := false
+		if err = lock(t.f); err == nil {
+			same, err = t.is(tmp, t.name)
+		}
+		switch {
+		case same:
+			return t, nil
+		case err == nil, errors.Is(err, unix.EWOULDBLOCK), notExist(err): // a sweep took it before it was locked
+			t.f.Close()
+		default:
+			return nil, errors.Join(err, t.close())
+		}
+	}
+}
+
+// lock keeps other processes' sweeps off the file, until it is closed. It does not wait.
+func lock(f *os.File) error {
+	return again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+}
+
+// link gives the file its name in dir, which must be free. Errors: fs.ErrExist.
+func (t *temporary) link(dir *root, name string) error {
+	err := dir.link(t.f, name)
+	for _, e := range []error{unix.EPERM, unix.EOPNOTSUPP, unix.ENOSYS, unix.ENOENT} {
+		if t.tmp != nil && errors.Is(err, e) { // a file system without hard links
+			return dir.move(t.tmp, t.name, name)
+		}
+	}
+	return err
+}
+
+// is reports whether the name in dir is the file's. Errors: fs.ErrNotExist when nothing has the name.
+func (t *temporary) is(dir *root, name string) (bool, error) {
+	named, err := dir.stat(name)
+	if err != nil {
+		return false, err
+	}
+	var own unix.Stat_t
+	if err := unix.Fstat(int(t.f.Fd()), &own); err != nil {
+		return false, err
+	}
+	return own.Dev == named.Dev && own.Ino == named.Ino, nil
+}
+
+// close removes the temporary name, and with it the bytes if they have no other.
+func (t *temporary) close() error {
+	var err error
+	if t.tmp != nil {
+		err = t.tmp.unlink(t.name)
+		t.tmp.Close()
+	}
+	return errors.Join(err, t.f.Close())
+}

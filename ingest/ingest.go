@@ -1,0 +1,108 @@
+// Package ingest brings one stream of bytes into a store, in a single pass: it counts them against the limits, looks at
+// their format, makes both hashes and stores them, all at the same time and out of the same buffers. Uploads and imports
+// use it alike. Start reading at Ingester.Copy; transfer has the goroutines.
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+)
+
+// A Config says how an Ingester works.
+type Config struct {
+	HashAlgo            string // that fills os_hash_value, "" for image.DefaultHashAlgo; see CheckAlgorithm
+	Budget              int64  // bytes of memory for the buffers of all transfers, 0 for DefaultBudget
+	AllowFormatMismatch bool   // takes an image whose content is not of its disk format
+}
+
+// DefaultBudget lets twelve transfers run at full speed, and 192 at all.
+const DefaultBudget = 48 << 20
+
+// An Ingester runs transfers that share one budget of memory. It is safe for concurrent use.
+type Ingester struct {
+	pool          *pool
+	algo          string
+	allowMismatch bool
+}
+
+// A Request is one stream and where it goes.
+type Request struct {
+	// Body gives the bytes; Copy reads it to its end. When the transfer fails while a Read is waiting, Copy can only
+	// return at once if Body has the method SetReadDeadline(time.Time) error, which it calls with a time in the past;
+	// else it waits until Read returns.
+	Body    io.Reader
+	Size    int64    // bytes that Body must give, -1 for any number
+	MaxSize int64    // bytes that it may give, 0 for any number
+	File    *os.File // if not nil, holds just the bytes that Body gives: the store may clone it
+
+	Store           imagestore.Writer
+	Object          imagestore.Object
+	DiskFormat      string // as declared
+	ContainerFormat string
+}
+
+// A Result is what is known of data that was stored.
+type Result struct {
+	Location    image.Location
+	Size        int64
+	Checksum    string // MD5, in hex
+	HashAlgo    string
+	HashValue   string // in hex
+	Format      string // detected: "raw" for what nothing else is known of
+	VirtualSize *int64 // nil when the disk format is one whose size cannot be told yet
+}
+
+// New checks the configuration and reserves the memory.
+func New(cfg Config) (*Ingester, error) {
+	algo := cmp.Or(cfg.HashAlgo, image.DefaultHashAlgo)
+	if err := CheckAlgorithm(algo); err != nil {
+		return nil, err
+	}
+	if cfg.Budget < 0 {
+		return nil, fmt.Errorf("ingest: a budget of %d bytes", cfg.Budget)
+	}
+	p, err := newPool(cmp.Or(cfg.Budget, DefaultBudget))
+	if err != nil {
+		return nil, err
+	}
+	return &Ingester{pool: p, algo: algo, allowMismatch: cfg.AllowFormatMismatch}, nil
+}
+
+// Copy stores all of req.Body. When it returns nil the bytes survive a power cut; when it fails nothing of them is left,
+// and none of its goroutines either. When ctx ends, the error is its cause.
+// Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced; image.ErrInterrupted when Body
+// breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong format; those of Put.
+func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
+	if req.MaxSize > 0 && req.Size > req.MaxSize {
+		return Result{}, tooLarge(req.MaxSize)
+	}
+	lease, err := in.pool.enter(ctx)
+	if err != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	defer lease.leave()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	t := newTransfer(in, req, lease, cancel)
+	t.start(ctx)
+	loc, err := req.Store.Put(ctx, req.Object, t.asSource())
+	if err == nil && !t.source.ended {
+		err = errors.New("the store did not take all of the data")
+	}
+	if err != nil {
+		cancel(err) // unless there was a cause before, of which err is a consequence
+	}
+	t.stop()
+	if err != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	return t.result(loc), nil
+}

@@ -1,0 +1,245 @@
+package ingest
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha512"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"testing/iotest"
+
+	"context"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/filestore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newIngester(t testing.TB, cfg Config) *Ingester {
+	t.Helper()
+	in, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func newStore(t testing.TB) *filestore.Store {
+	t.Helper()
+	s, err := filestore.Open(filestore.Config{ID: "local", Dirs: []filestore.Dir{{Path: t.TempDir()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// upload is a request to store raw data of unknown size in the store.
+func upload(store imagestore.Writer, body io.Reader) Request {
+	return Request{Body: body, Size: -1, Store: store, Object: storetest.NewObject(), DiskFormat: "raw", ContainerFormat: "bare"}
+}
+
+func TestCopy(t *testing.T) {
+	in, store := newIngester(t, Config{}), newStore(t)
+	for _, size := range []int{0, 1, 4096, bufferSize - 1, bufferSize, bufferSize + 1, 40*bufferSize + 77} {
+		data := storetest.Random(size)
+		for name, body := range map[string]io.Reader{
+			"at once":       bytes.NewReader(data),
+			"in pieces":     iotest.HalfReader(bytes.NewReader(data)),
+			"EOF with data": iotest.DataErrReader(bytes.NewReader(data)),
+		} {
+			t.Run(fmt.Sprint(size, " ", name), func(t *testing.T) {
+				req := upload(store, body)
+				req.Size, req.MaxSize = int64(size), int64(size)
+				got, err := in.Copy(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := Result{Location: store.Locate(req.Object), Size: int64(size), Checksum: fmt.Sprintf("%x", md5.Sum(data)),
+					HashAlgo: "sha512", HashValue: fmt.Sprintf("%x", sha512.Sum512(data)), Format: "raw"}
+				if got.VirtualSize == nil || *got.VirtualSize != want.Size {
+					t.Errorf("virtual size = %v, want %d", got.VirtualSize, want.Size)
+				}
+				got.VirtualSize = nil
+				if fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("Copy = %+v, want %+v", got, want)
+				}
+				checkStored(t, store, got.Location, data)
+			})
+		}
+	}
+}
+
+func checkStored(t *testing.T, store imagestore.Store, loc image.Location, data []byte) {
+	t.Helper()
+	r, err := store.Open(t.Context(), loc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if stored, err := storetest.ReadAll(t.Context(), r); err != nil || !bytes.Equal(stored, data) {
+		t.Errorf("the store holds other bytes (%d instead of %d, error %v)", len(stored), len(data), err)
+	}
+}
+
+func TestCopyRefuses(t *testing.T) {
+	broken := errors.New("connection reset")
+	for _, tt := range []struct {
+		name      string
+		body      io.Reader
+		size, max int64
+		want      error
+	}{
+		{"too large", bytes.NewReader(make([]byte, 1001)), -1, 1000, image.ErrTooLarge},
+		{"announced too large", iotest.ErrReader(errors.New("was read")), 1001, 1000, image.ErrTooLarge},
+		{"endless", endless{}, -1, 10 << 20, image.ErrTooLarge},
+		{"more than announced", bytes.NewReader(make([]byte, 1001)), 1000, 5000, image.ErrInvalid},
+		{"more than nothing", bytes.NewReader(make([]byte, 1)), 0, 5000, image.ErrInvalid},
+		{"much more than announced", endless{}, 10 << 20, 0, image.ErrInvalid},
+		{"less than announced", bytes.NewReader(make([]byte, 999)), 1000, 5000, image.ErrInvalid},
+		{"nothing of what was announced", bytes.NewReader(nil), 1, 0, image.ErrInvalid},
+		{"broken", io.MultiReader(bytes.NewReader(make([]byte, 400_000)), iotest.ErrReader(broken)), 1 << 20, 0, image.ErrInterrupted},
+		{"broken at once", iotest.ErrReader(broken), -1, 0, broken},
+		{"cut short", iotest.ErrReader(io.ErrUnexpectedEOF), -1, 0, image.ErrInterrupted},
+		{"refused by the body", iotest.ErrReader(image.Errorf(image.ErrTooLarge, "quota")), -1, 0, image.ErrTooLarge},
+		{"giving nothing", bodyFunc(func([]byte) (int, error) { return 0, nil }), -1, 0, io.ErrNoProgress},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			store := newStore(t)
+			req := upload(store, tt.body)
+			req.Size, req.MaxSize = tt.size, tt.max
+			in := newIngester(t, Config{})
+			if _, err := in.Copy(t.Context(), req); !errors.Is(err, tt.want) {
+				t.Errorf("Copy = %v, want %v", err, tt.want)
+			}
+			checkNothingLeft(t, in, store)
+		})
+	}
+}
+
+// checkNothingLeft makes sure that the store is empty and all buffers are back.
+func checkNothingLeft(t *testing.T, in *Ingester, store *filestore.Store) {
+	t.Helper()
+	err := store.Audit(t.Context(), func(f imagestore.Finding) error {
+		t.Errorf("the store still holds %s", f.Path)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	in.pool.mu.Lock()
+	defer in.pool.mu.Unlock()
+	if len(in.pool.free) != in.pool.total || in.pool.active != 0 || len(in.pool.waiting) != 0 {
+		t.Errorf("%d of %d buffers are free, %d transfers active, %d waiting", len(in.pool.free), in.pool.total,
+			in.pool.active, len(in.pool.waiting))
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+type bodyFunc func([]byte) (int, error)
+
+func (f bodyFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestFormats(t *testing.T) {
+	qcow2 := make([]byte, 1<<16)
+	copy(qcow2, "QFI\xfb")
+	binary.BigEndian.PutUint32(qcow2[4:], 3)
+	binary.BigEndian.PutUint32(qcow2[20:], 16)
+	binary.BigEndian.PutUint64(qcow2[24:], 5<<30)
+	binary.BigEndian.PutUint32(qcow2[100:], 104)
+	short, raw := qcow2[:50], storetest.Random(100_000)
+	for _, tt := range []struct {
+		name              string
+		data              []byte
+		disk, container   string
+		allow             bool
+		format            string
+		virtual           int64 // -1 for none
+		refused, readLess bool
+	}{
+		{name: "qcow2", data: qcow2, disk: "qcow2", container: "bare", format: "qcow2", virtual: 5 << 30},
+		{name: "raw", data: raw, disk: "raw", container: "bare", format: "raw", virtual: 100_000},
+		{name: "vmdk, not looked into yet", data: raw, disk: "vmdk", container: "bare", format: "raw", virtual: -1},
+		{name: "kernel", data: raw, disk: "aki", container: "aki", format: "raw", virtual: -1},
+		{name: "compressed", data: raw, disk: "raw", container: "compressed", format: "raw", virtual: -1},
+		{name: "qcow2 that is none", data: raw, disk: "qcow2", container: "bare", refused: true},
+		{name: "empty qcow2", disk: "qcow2", container: "bare", refused: true},
+		{name: "qcow2 cut short", data: short, disk: "qcow2", container: "bare", refused: true},
+		{name: "raw that is qcow2", data: qcow2, disk: "raw", container: "bare", refused: true},
+		{name: "vmdk that is qcow2", data: qcow2, disk: "vmdk", container: "bare", refused: true},
+		{name: "raw that begins like qcow2", data: short, disk: "raw", container: "bare", refused: true},
+		{name: "mismatch allowed", data: qcow2, disk: "raw", container: "bare", allow: true, format: "qcow2", virtual: 1 << 16},
+		{name: "no qcow2, allowed", data: raw, disk: "qcow2", container: "bare", allow: true, format: "raw", virtual: -1},
+		{name: "cut short, allowed", data: short, disk: "qcow2", container: "bare", allow: true, format: "qcow2", virtual: -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			store, in := newStore(t), newIngester(t, Config{AllowFormatMismatch: tt.allow})
+			req := upload(store, bytes.NewReader(tt.data))
+			req.DiskFormat, req.ContainerFormat = tt.disk, tt.container
+			got, err := in.Copy(t.Context(), req)
+			if tt.refused {
+				if !errors.Is(err, image.ErrUnsupportedContent) {
+					t.Errorf("Copy = %v, want %v", err, image.ErrUnsupportedContent)
+				}
+				checkNothingLeft(t, in, store)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			virtual := int64(-1)
+			if got.VirtualSize != nil {
+				virtual = *got.VirtualSize
+			}
+			if got.Format != tt.format || virtual != tt.virtual {
+				t.Errorf("format %s, virtual size %d, want %s, %d", got.Format, virtual, tt.format, tt.virtual)
+			}
+		})
+	}
+}
+
+// A wrong format is refused as soon as it is known, and not when all came.
+func TestWrongFormatIsRefusedEarly(t *testing.T) {
+	req := upload(newStore(t), endless{})
+	req.DiskFormat = "qcow2"
+	if _, err := newIngester(t, Config{}).Copy(t.Context(), req); !errors.Is(err, image.ErrUnsupportedContent) {
+		t.Errorf("Copy = %v, want %v", err, image.ErrUnsupportedContent)
+	}
+}
+
+func TestCancelledWhileTheClientIsSilent(t *testing.T) {
+	store, in := newStore(t), newIngester(t, Config{})
+	server, client := net.Pipe()
+	defer server.Close()
+	defer client.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("the image was deleted")
+	go func() {
+		client.Write(make([]byte, 1000))
+		cancel(stop)
+	}()
+	if _, err := in.Copy(ctx, upload(store, server)); err != stop {
+		t.Errorf("Copy = %v, want %v", err, stop)
+	}
+	checkNothingLeft(t, in, store)
+}
+
+func TestConfig(t *testing.T) {
+	if _, err := New(Config{HashAlgo: "crc32"}); err == nil {
+		t.Error("New takes an unknown algorithm")
+	}
+	if _, err := New(Config{Budget: -1}); err == nil {
+		t.Error("New takes a negative budget")
+	}
+}

@@ -1,0 +1,232 @@
+package ingest
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vitrine-image/vitrine/diskformat"
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// A transfer is one Copy. A goroutine reads the body into buffers and hands each to all consumers: one goroutine per
+// hash, and the store in the caller's. The format inspector and the counting run where the body is read, since they are
+// done after the first bytes. A hand-over never waits: no transfer holds more buffers than a channel takes.
+type transfer struct {
+	req           Request
+	allowMismatch bool
+	lease         *lease
+	cancel        context.CancelCauseFunc
+	working       sync.WaitGroup // the goroutines
+
+	inspector *diskformat.Inspector
+	algo      string
+	sums      []hash.Hash    // MD5 and the secure one
+	consumers []chan *buffer // of the hashes, and last of the store
+	count     int64          // bytes that came
+	source    source
+}
+
+func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCauseFunc) *transfer {
+	t := &transfer{
+		req:           req,
+		allowMismatch: in.allowMismatch,
+		lease:         l,
+		cancel:        cancel,
+		inspector:     diskformat.NewInspector(),
+		algo:          in.algo,
+		sums:          []hash.Hash{md5.New(), algorithms[in.algo]()},
+	}
+	t.source.transfer = t
+	for range len(t.sums) + 1 {
+		t.consumers = append(t.consumers, make(chan *buffer, ringSize))
+	}
+	return t
+}
+
+// start starts the goroutines. The last of the consumers is left to the caller.
+func (t *transfer) start(ctx context.Context) {
+	for i, h := range t.sums {
+		t.working.Go(func() {
+			for b := range t.consumers[i] {
+				if ctx.Err() == nil {
+					h.Write(b.data)
+				}
+				b.release()
+			}
+		})
+	}
+	t.working.Go(func() {
+		if err := t.read(ctx); err != nil {
+			t.cancel(err)
+		}
+		for _, c := range t.consumers {
+			close(c)
+		}
+	})
+}
+
+// stop releases what the store did not take, and waits for the goroutines.
+func (t *transfer) stop() {
+	t.source.release()
+	for b := range t.stored() {
+		b.release()
+	}
+	t.working.Wait()
+}
+
+func (t *transfer) stored() chan *buffer { return t.consumers[len(t.consumers)-1] }
+
+// read hands the body to the consumers, up to its end. When ctx ends it interrupts the body.
+func (t *transfer) read(ctx context.Context) error {
+	if body, ok := t.req.Body.(interface{ SetReadDeadline(time.Time) error }); ok {
+		interrupted := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(interrupted)
+			_ = body.SetReadDeadline(time.Unix(1, 0)) // else Read returns when it does
+		})
+		defer func() {
+			if !stop() {
+				<-interrupted
+			}
+		}()
+	}
+	for {
+		b, err := t.lease.get(ctx)
+		if err != nil {
+			return err
+		}
+		n, readErr := t.fill(b.space)
+		if ctx.Err() != nil {
+			b.giveBack()
+			return context.Cause(ctx)
+		}
+		if err := t.look(b.space[:n], readErr); err != nil {
+			b.giveBack()
+			return err
+		}
+		t.hand(b, n)
+		if readErr == io.EOF {
+			return nil
+		}
+	}
+}
+
+// fill reads until p is full or one byte more than allowed has come, so that buffers hold whole blocks.
+func (t *transfer) fill(p []byte) (n int, err error) {
+	if left := t.limit() - t.count; int64(len(p)) > left {
+		p = p[:left+1]
+	}
+	for empty := 0; n < len(p) && err == nil; {
+		var m int
+		m, err = t.req.Body.Read(p[n:])
+		if n += m; m > 0 {
+			empty = 0
+		} else if empty++; empty == 100 && err == nil {
+			err = io.ErrNoProgress
+		}
+	}
+	return n, err
+}
+
+// limit returns the number of bytes that may come.
+func (t *transfer) limit() int64 {
+	limit := int64(1<<63 - 2)
+	if t.req.MaxSize > 0 {
+		limit = t.req.MaxSize
+	}
+	if t.req.Size >= 0 {
+		limit = min(limit, t.req.Size)
+	}
+	return limit
+}
+
+// look counts and inspects what came with the read's error, which may be io.EOF.
+func (t *transfer) look(p []byte, readErr error) error {
+	t.count += int64(len(p))
+	switch announced := t.req.Size >= 0; {
+	case announced && t.count > t.req.Size:
+		return image.Errorf(image.ErrInvalid, "More data came than the %d bytes that were announced", t.req.Size)
+	case t.count > t.limit():
+		return tooLarge(t.req.MaxSize)
+	case readErr != nil && readErr != io.EOF:
+		return interrupted(t.count, readErr)
+	case announced && readErr == io.EOF && t.count < t.req.Size:
+		return image.Errorf(image.ErrInvalid, "Only %d of the %d bytes that were announced came", t.count, t.req.Size)
+	}
+	settled := t.inspector.Settled()
+	t.inspector.Write(p)
+	if !settled && t.inspector.Settled() || readErr == io.EOF {
+		return t.checkFormat()
+	}
+	return nil
+}
+
+// checkFormat compares what is known of the format now with what was declared.
+func (t *transfer) checkFormat() error {
+	if t.allowMismatch || t.req.ContainerFormat != "bare" {
+		return nil
+	}
+	found, err := t.inspector.Result()
+	if mismatch := diskformat.Check(t.req.DiskFormat, found); mismatch != nil {
+		err = mismatch
+	}
+	if err != nil {
+		return image.Errorf(image.ErrUnsupportedContent, "The data cannot be stored as %s: %v", t.req.DiskFormat, err)
+	}
+	return nil
+}
+
+// hand gives a filled buffer to every consumer.
+func (t *transfer) hand(b *buffer, n int) {
+	if n == 0 {
+		b.giveBack()
+		return
+	}
+	b.data = b.space[:n]
+	b.refs.Store(int32(len(t.consumers)))
+	for _, c := range t.consumers {
+		c <- b
+	}
+}
+
+// result is asked when all is done.
+func (t *transfer) result(loc image.Location) Result {
+	found, err := t.inspector.Result()
+	r := Result{
+		Location:  loc,
+		Size:      t.count,
+		Checksum:  hex.EncodeToString(t.sums[0].Sum(nil)),
+		HashAlgo:  t.algo,
+		HashValue: hex.EncodeToString(t.sums[1].Sum(nil)),
+		Format:    found.Format,
+	}
+	switch declared := t.req.DiskFormat; {
+	case t.req.ContainerFormat != "bare":
+	case declared == diskformat.Raw: // whatever the bytes are, they will be the guest's disk
+		size := t.count
+		r.VirtualSize = &size
+	case declared == found.Format && err == nil:
+		r.VirtualSize = &found.VirtualSize
+	}
+	return r
+}
+
+func tooLarge(limit int64) error {
+	return image.Errorf(image.ErrTooLarge, "The data is larger than the limit of %d bytes", limit)
+}
+
+// interrupted turns an error of the body into ours, unless it is one already.
+func interrupted(count int64, err error) error {
+	if slices.ContainsFunc(image.Errors(), func(ours error) bool { return errors.Is(err, ours) }) {
+		return err
+	}
+	return fmt.Errorf("the data ended after %d bytes: %w: %w", count, image.ErrInterrupted, err)
+}
