@@ -1,0 +1,100 @@
+package fusefs
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A feed remembers how far the changes were applied.
+type feed struct {
+	mu   sync.Mutex
+	seq  int64
+	next chan struct{} // closed when seq grows
+}
+
+func (f *feed) init() { f.next = make(chan struct{}) }
+
+func (f *feed) applied(seq int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if seq > f.seq {
+		f.seq = seq
+		close(f.next)
+		f.next = make(chan struct{})
+	}
+}
+
+func (f *feed) now() (int64, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seq, f.next
+}
+
+// Applied waits until the kernel was told of every change up to the sequence: from then on a path shows the truth.
+func (m *Mount) Applied(ctx context.Context, seq int64) error {
+	for {
+		have, next := m.feed.now()
+		if have >= seq {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.ctx.Done():
+			return ErrUnmounted
+		}
+	}
+}
+
+// LastApplied returns the sequence of the last change that the kernel was told of.
+func (m *Mount) LastApplied() int64 {
+	seq, _ := m.feed.now()
+	return seq
+}
+
+const (
+	changeLimit = 256         // applied in one round
+	retryAfter  = time.Second // when the feed fails
+)
+
+// follow applies changes until ctx ends.
+func (m *Mount) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := m.applyNext(ctx)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		m.log.Warn("cannot follow the changes, the mount may show old names", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// applyNext waits for changes and applies one round of them.
+func (m *Mount) applyNext(ctx context.Context) error {
+	after := m.LastApplied()
+	if err := m.source.WaitChange(ctx, after); err != nil {
+		return err
+	}
+	changes, last, lost, err := m.source.Changes(ctx, after, changeLimit)
+	if err != nil {
+		return err
+	}
+	r := newRound(m)
+	if lost {
+		m.log.Warn("changes were dropped before the mount saw them, it forgets all that it knows")
+		r.everything(time.Now())
+	}
+	for _, c := range changes {
+		if err := r.add(ctx, c); err != nil {
+			return err
+		}
+	}
+	r.send()
+	m.feed.applied(last)
+	return nil
+}

@@ -1,0 +1,147 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// A Mount serves images as files: New, then Attach, then Serve. Its other methods are called by go-fuse.
+type Mount struct {
+	fuse.RawFileSystem // answers ENOSYS to what is not implemented
+
+	cfg    Config
+	source Source
+	log    *slog.Logger
+
+	ctx  context.Context // ends when serving has; for operations, which go-fuse gives none
+	stop context.CancelFunc
+
+	server  *fuse.Server
+	device  uint32 // minor number of the mount
+	passes  bool   // the kernel reads local files by itself
+	refused refused
+	handles handles
+	pages   pages
+	listed  atomic.Int64 // Unix microseconds of the last change of any directory
+	feed    feed
+	quiet   quiet
+}
+
+// ErrUnmounted is what Serve returns when somebody else unmounted the mount.
+var ErrUnmounted = errors.New("the mount was unmounted from outside")
+
+// New checks the configuration. It touches nothing.
+func New(cfg Config) (*Mount, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := &Mount{RawFileSystem: fuse.NewDefaultRawFileSystem(), cfg: cfg, source: cfg.Source, log: cfg.Logger}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.handles = handles{open: m.openHandle, shut: m.shutHandle, table: make(map[node]*handle), limit: cfg.MaxOpen}
+	m.listed.Store(time.Now().UnixMicro())
+	m.feed.init()
+	return m, nil
+}
+
+// Attach mounts: what a process finds below the path from now on waits until Serve answers it. A mount that a dead
+// process left there is cleared first. Errors: *MountError, which tells a person what to do.
+func (m *Mount) Attach(ctx context.Context) error {
+	last, err := m.source.LastChange(ctx) // before the kernel can have learnt anything
+	if err != nil {
+		return fmt.Errorf("find the last change: %w", err)
+	}
+	m.feed.applied(last)
+	if err := m.prepare(); err != nil {
+		return err
+	}
+	if err := m.connect(); err != nil {
+		return err
+	}
+	m.passes = m.canPass()
+	m.raiseReadAhead()
+	m.log.Info("mounted", "path", m.cfg.Path, "passthrough", m.passes)
+	return nil
+}
+
+// Serve answers the kernel until ctx ends, and then unmounts. Files that are open are served on for a while
+// (Config.Linger), out of sight. It returns nil after an orderly end, ErrUnmounted, or what kept it from ending well.
+func (m *Mount) Serve(ctx context.Context) error {
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		m.follow(following)
+	}()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		m.server.Serve()
+	}()
+
+	err := ErrUnmounted
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		err = m.detach(gone)
+	}
+	unfollow()
+	<-followed
+	if ended(gone) {
+		m.handles.closeAll()
+	}
+	m.stop()
+	return err
+}
+
+// detach takes the mount out of the tree and waits until the kernel has let go of it.
+func (m *Mount) detach(gone <-chan struct{}) error {
+	busy, err := m.unmount()
+	if err != nil {
+		return err
+	}
+	if busy {
+		m.log.Info("files of the mount are still open, they are served on", "path", m.cfg.Path, "open", len(m.handles.images()),
+			"linger", m.cfg.Linger)
+	}
+	if wait(gone, m.cfg.Linger) {
+		return nil
+	}
+	m.log.Warn("files of the mount are still open, their readers get errors from now on", "open", len(m.handles.images()))
+	if err := abort(m.device); err != nil {
+		return fmt.Errorf("end the mount at %s while files are open: %w", m.cfg.Path, err)
+	}
+	if !wait(gone, m.cfg.Linger) {
+		return fmt.Errorf("the kernel does not let go of the mount at %s", m.cfg.Path)
+	}
+	return nil
+}
+
+func wait(done <-chan struct{}, atMost time.Duration) bool {
+	t := time.NewTimer(atMost)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+func ended(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// String is the name that go-fuse shows.
+func (m *Mount) String() string { return m.cfg.Name }

@@ -1,0 +1,129 @@
+package fusefs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// prepare makes the directory ready to be mounted on: what a dead process left is unmounted first, since nothing else
+// can be done with it, not even stat.
+func (m *Mount) prepare() error {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(m.cfg.Path)) // not of the last part: that may be a dead mount
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, err = filepath.Dir(m.cfg.Path), nil
+	}
+	if err != nil {
+		return &MountError{Path: m.cfg.Path, Why: "its directory cannot be found", Err: err}
+	}
+	m.cfg.Path = filepath.Join(dir, filepath.Base(m.cfg.Path))
+	stale, err := mountsAt(m.cfg.Path, m.fsType())
+	if err != nil {
+		return &MountError{Path: m.cfg.Path, Why: "cannot tell what is mounted", Err: err}
+	}
+	for range stale {
+		m.log.Warn("clearing the mount that another process left", "path", m.cfg.Path)
+		if err := release(m.cfg.Path, true); err != nil {
+			return &MountError{Path: m.cfg.Path, Why: "the mount that another process left cannot be cleared; try umount -l", Err: err}
+		}
+	}
+	return emptyDir(m.cfg.Path)
+}
+
+// emptyDir makes the directory if it is missing, and refuses one that holds anything, which a mount would hide.
+func emptyDir(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return &MountError{Path: path, Why: "the directory cannot be made", Err: err}
+	}
+	if st, err := os.Lstat(path); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+		return &MountError{Path: path, Why: "it is a symbolic link; name the directory itself"}
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return &MountError{Path: path, Why: "the directory cannot be read", Err: err}
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(1)
+	if err != nil && err != io.EOF {
+		return &MountError{Path: path, Why: "the directory cannot be read", Err: err}
+	}
+	if len(names) > 0 {
+		return &MountError{Path: path, Why: fmt.Sprintf("it is not empty, it holds %q; name an empty directory", names[0])}
+	}
+	return nil
+}
+
+// A mounted is a line of mountinfo.
+type mounted struct {
+	path, fsType string
+	minor        uint32
+}
+
+// mountsAt returns the mounts of a type at the path, the uppermost last. It asks nobody but the kernel's table: to
+// touch a mount whose server is gone may hang for ever.
+func mountsAt(path, fsType string) ([]mounted, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var found []mounted
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if mnt, ok := parseMount(lines.Text()); ok && mnt.path == path && mnt.fsType == fsType {
+			found = append(found, mnt)
+		}
+	}
+	return found, lines.Err()
+}
+
+// parseMount reads a line such as
+//
+//	36 35 0:98 / /srv/vitrine ro,nosuid - fuse.vitrine vitrine ro,user_id=0
+//
+// Source: proc_pid_mountinfo(5).
+func parseMount(line string) (mounted, bool) {
+	left, right, ok := strings.Cut(line, " - ")
+	fields, rest := strings.Fields(left), strings.Fields(right)
+	if !ok || len(fields) < 6 || len(rest) < 1 {
+		return mounted{}, false
+	}
+	_, minor, _ := strings.Cut(fields[2], ":")
+	n, err := strconv.ParseUint(minor, 10, 32)
+	if err != nil {
+		return mounted{}, false
+	}
+	return mounted{path: unescape(fields[4]), fsType: rest[0], minor: uint32(n)}, true
+}
+
+// unescape turns \040 and the like into what they stand for.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// raiseReadAhead lets the kernel read ahead further than FUSE may ask for: programs that map files are ten times
+// slower otherwise.
+func (m *Mount) raiseReadAhead() {
+	path := fmt.Sprintf("/sys/class/bdi/0:%d/read_ahead_kb", m.device)
+	if err := os.WriteFile(path, []byte(strconv.Itoa(m.cfg.ReadAhead)), 0); err != nil {
+		m.log.Debug("cannot raise the read-ahead of the mount", "err", err)
+	}
+}
