@@ -1,0 +1,118 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vitrine-image/vitrine/api/wire"
+	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+)
+
+// Config says what the API serves and how.
+type Config struct {
+	Images func(image.Caller) Session // the verbs, as the caller may use them
+	Auth   auth.Authenticator
+	Stores []imageservice.StoreInfo // several make it a multi-store API
+	Logger *slog.Logger             // nil discards
+
+	// PublicURL is the base of absolute links; "" takes that of the request.
+	PublicURL string
+	// AllowedHosts are host names, beside localhost and every IP address, under which the API answers while there is no
+	// authentication.
+	AllowedHosts []string
+
+	// CacheMaxAge is how long caches in between may keep the data of public images.
+	CacheMaxAge time.Duration
+	// Sendfile sends data that lies in a local file by sendfile(2) instead of copying it.
+	Sendfile bool
+	// StallTimeout is how long a client may neither send nor take anything worth the name; 0 is one minute.
+	StallTimeout time.Duration
+
+	// Ready returns why the healthcheck should fail, nil if it should not. Ready itself may be nil.
+	Ready func(context.Context) error
+	// DisableFile makes the healthcheck fail while a file of that name exists.
+	DisableFile string
+
+	Limits Limits
+}
+
+// Limits bound what one request may ask for; 0 takes the default.
+type Limits struct {
+	JSONBody  int64 // bytes of a JSON document, 1 MiB
+	PageSize  int   // images in a list that asks for no number, 25
+	MaxPage   int   // images in a list at most, 1000
+	RequestID int   // characters, 64
+}
+
+// A Session is what one caller can do; *imageservice.Session is one.
+type Session interface {
+	Create(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error)
+	Get(ctx context.Context, id image.ID) (*image.Image, error)
+	List(ctx context.Context, q image.Query) ([]*image.Image, error)
+	Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error)
+	Delete(ctx context.Context, id image.ID) error
+	AddTag(ctx context.Context, id image.ID, tag string) error
+	RemoveTag(ctx context.Context, id image.ID, tag string) error
+	Deactivate(ctx context.Context, id image.ID) error
+	Reactivate(ctx context.Context, id image.ID) error
+	Upload(ctx context.Context, id image.ID, up imageservice.Upload) error
+	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
+}
+
+var _ Session = (*imageservice.Session)(nil)
+
+// A server answers requests.
+type server struct {
+	cfg         Config
+	log         *slog.Logger
+	router      *router
+	gate        *gate // nil while there is authentication
+	challenge   string
+	publicReads bool
+	documents   wire.Options
+	schemas     map[string][]byte // by path
+	storeIDs    string
+}
+
+// New checks the Config and returns the handler of every path of the API. Serve it with NewServer.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Images == nil || cfg.Auth == nil {
+		return nil, errors.New("api: Images and Auth must be set")
+	}
+	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+	if u, err := url.Parse(cfg.PublicURL); err != nil || cfg.PublicURL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, errors.New("api: the public endpoint must be an http or https URL")
+	}
+	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, time.Minute)
+	cfg.Limits.JSONBody = cmp.Or(cfg.Limits.JSONBody, 1<<20)
+	cfg.Limits.PageSize = cmp.Or(cfg.Limits.PageSize, 25)
+	cfg.Limits.MaxPage = cmp.Or(cfg.Limits.MaxPage, 1000)
+	cfg.Limits.RequestID = cmp.Or(cfg.Limits.RequestID, 64)
+
+	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth)}
+	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1}
+	if s.documents.MultiStore {
+		ids := make([]string, len(cfg.Stores))
+		for i, store := range cfg.Stores {
+			ids[i] = store.ID
+		}
+		s.storeIDs = strings.Join(ids, ",")
+	}
+	if c, ok := cfg.Auth.(auth.Challenger); ok {
+		s.challenge = c.Challenge()
+	}
+	if _, open := cfg.Auth.(*auth.None); open {
+		s.gate = newGate(cfg.AllowedHosts, cfg.PublicURL)
+	}
+	s.schemas = schemas()
+	s.router = newRouter(s, routes)
+	return s, nil
+}

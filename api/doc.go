@@ -1,0 +1,4 @@
+// Package api is the Image API v2 over HTTP. Start reading at routes.go, the table of every operation; handler.go has what
+// happens to a request before and after its operation, errors.go how an error becomes an answer. Each resource has a file
+// of its own.
+package api

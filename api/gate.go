@@ -1,0 +1,57 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// A gate keeps web pages out while there is no authentication. A browser runs pages of strangers, and reaches what
+// listens on loopback: by a request to another origin, or, if a stranger's host name is made to resolve to this
+// machine, by one to the same origin. So the Origin must be ours, and the Host a name that no stranger owns.
+type gate struct{ hosts []string }
+
+func newGate(allowed []string, publicURL string) *gate {
+	g := &gate{hosts: []string{"localhost"}}
+	for _, host := range allowed {
+		g.hosts = append(g.hosts, strings.ToLower(host))
+	}
+	if u, err := url.Parse(publicURL); err == nil && u.Hostname() != "" {
+		g.hosts = append(g.hosts, strings.ToLower(u.Hostname()))
+	}
+	return g
+}
+
+// check returns why the request is refused. No browser reaches a unix socket.
+func (g *gate) check(r *http.Request) error {
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && addr.Network() == "unix" {
+		return nil
+	}
+	if !g.ours(r.Host) {
+		return image.Errorf(image.ErrForbidden, "This server does not answer under the name %q while authentication is off; "+
+			"the configuration may allow it with api.allowed_hosts.", r.Host)
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	if site == "same-origin" || site == "none" {
+		return nil
+	}
+	origin, err := url.Parse(r.Header.Get("Origin"))
+	if site != "" || err != nil || r.Header.Get("Origin") != "" && !strings.EqualFold(origin.Host, r.Host) {
+		return image.Errorf(image.ErrForbidden, "Requests of other web sites' pages are refused while authentication is off.")
+	}
+	return nil
+}
+
+// ours reports whether a Host names this machine whoever asks a name server. An address is no name.
+func (g *gate) ours(hostport string) bool {
+	host := (&url.URL{Host: hostport}).Hostname()
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return true
+	}
+	return slices.Contains(g.hosts, strings.ToLower(host))
+}

@@ -1,0 +1,163 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/requestid"
+)
+
+// privateCache is the Cache-Control of everything that does not say otherwise: a shared cache must not keep what
+// depends on who asks, and some keep even errors unless they are told.
+const privateCache = "private, no-cache"
+
+// A call is what a handler knows of its request beyond the request.
+type call struct {
+	caller image.Caller
+	params httprouter.Params
+}
+
+type callKey struct{}
+
+// ServeHTTP answers a request, whatever happens on the way, and logs it.
+func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w := newResponse(rw, r, s.cfg.StallTimeout)
+	started := time.Now()
+	logged := &record{}
+	defer func() {
+		problem := recover()
+		if problem != nil && problem != http.ErrAbortHandler {
+			s.log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.String("request_id", logged.id),
+				slog.Any("panic", problem), slog.String("stack", string(debug.Stack())))
+			problem = s.answerPanic(w, r, problem)
+		}
+		w.finish()
+		s.logRequest(w, r, logged, time.Since(started))
+		if problem != nil {
+			panic(http.ErrAbortHandler) // the connection is closed before the answer is complete
+		}
+	}()
+	s.serve(w, r, logged)
+}
+
+// answerPanic answers 500 if nothing was answered yet, and otherwise returns what keeps the connection from going on.
+func (s *server) answerPanic(w *response, r *http.Request, problem any) any {
+	if w.status != 0 {
+		return problem
+	}
+	s.refuse(w, r, fmt.Errorf("panic: %v", problem))
+	return nil
+}
+
+// A record is what the log wants to know of a request.
+type record struct{ id, project string }
+
+func (s *server) logRequest(w *response, r *http.Request, rec *record, took time.Duration) {
+	level := slog.LevelInfo
+	if w.status < 400 && r.Method == http.MethodGet {
+		level = slog.LevelDebug // most requests read, and succeed
+	}
+	s.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", slog.String("request_id", rec.id),
+		slog.String("project_id", rec.project), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("duration", took),
+		slog.String("client", r.RemoteAddr))
+}
+
+// serve finds out what is asked for and who asks, in that order where no token is needed.
+func (s *server) serve(w *response, r *http.Request, rec *record) {
+	w.Header().Set("Cache-Control", privateCache)
+	if s.gate != nil {
+		if err := s.gate.check(r); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
+	path, ok := versionedPath(r)
+	if !ok {
+		s.serveUnversioned(w, r)
+		return
+	}
+	id, err := s.requestID(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	rec.id = id
+	w.Header().Set("X-Openstack-Request-Id", id)
+	r = r.WithContext(requestid.With(r.Context(), id))
+	caller, err := s.cfg.Auth.Authenticate(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	rec.project = caller.ProjectID
+	if err := s.dispatch(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller: caller})), path); err != nil {
+		s.refuse(w, r, err)
+	}
+}
+
+// dispatch calls the operation. The routes are compared with the path as it was sent where that makes a difference: an
+// escaped slash belongs to an element.
+func (s *server) dispatch(w *response, r *http.Request, path string) error {
+	if !known(r.Method) {
+		return &statusError{code: http.StatusNotImplemented, text: "The method " + r.Method + " is not implemented."}
+	}
+	handle, params, err := s.router.find(r.Method, path)
+	if err != nil {
+		return err
+	}
+	handle(w, r, params)
+	return nil
+}
+
+// operate runs one operation.
+func (s *server) operate(w *response, r *http.Request, rt route, params httprouter.Params) {
+	callOf(r).params = params
+	err := checkBody(r, rt)
+	if err == nil {
+		err = rt.handle(s, w, r)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+	}
+}
+
+func checkBody(r *http.Request, rt route) error {
+	if !rt.body && r.ContentLength != 0 {
+		return image.Errorf(image.ErrInvalid, "A body is not expected with this request.")
+	}
+	return nil
+}
+
+func known(method string) bool {
+	for _, m := range methods {
+		if m == method {
+			return true
+		}
+	}
+	return false
+}
+
+// requestID returns the id that the client chose, or a new one.
+func (s *server) requestID(r *http.Request) (string, error) {
+	id := r.Header.Get("X-Openstack-Request-Id")
+	if len(id) > s.cfg.Limits.RequestID {
+		return "", &statusError{code: http.StatusRequestHeaderFieldsTooLarge,
+			text: fmt.Sprintf("The request id is longer than %d characters.", s.cfg.Limits.RequestID)}
+	}
+	if id == "" || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		return "req-" + string(image.NewID()), nil
+	}
+	if !strings.HasPrefix(id, "req-") {
+		id = "req-" + id
+	}
+	return id, nil
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/vitrine-image/vitrine/api/wire"
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// createImage serves POST /v2/images: a document in, the whole image out.
+func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
+	value, err := s.readJSON(r)
+	if err != nil {
+		return err
+	}
+	id, edits, err := creation(value)
+	if err != nil {
+		return err
+	}
+	img, err := s.session(r).Create(r.Context(), id, edits)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", s.baseURL(r)+wire.ImagesPath+"/"+string(img.ID))
+	if s.documents.MultiStore {
+		w.Header().Set("OpenStack-image-store-ids", s.storeIDs)
+	}
+	s.writeImage(w, http.StatusCreated, img)
+	return nil
+}
+
+// creation splits the document of a creation into the id, "" when the client chose none, and everything else.
+func creation(value any) (image.ID, []image.Edit, error) {
+	members, ok := value.(map[string]any)
+	if !ok {
+		return "", nil, image.Errorf(image.ErrInvalid, "The request body must be a JSON object.")
+	}
+	var id image.ID
+	if chosen, have := members["id"]; have {
+		text, _ := chosen.(string)
+		if id, ok = image.ParseID(text); !ok {
+			return "", nil, image.Errorf(image.ErrInvalid, "Invalid value for field 'id': it must be a UUID")
+		}
+		delete(members, "id")
+	}
+	edits := make([]image.Edit, 0, len(members))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		edits = append(edits, image.Edit{Op: image.EditAdd, Name: name, Value: members[name]})
+	}
+	return id, edits, nil
+}
+
+// showImage serves GET /v2/images/{image}.
+func (s *server) showImage(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r)
+	if err != nil {
+		return err
+	}
+	img, err := s.session(r).Get(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	s.writeImage(w, http.StatusOK, img)
+	return nil
+}
+
+// deleteImage serves DELETE /v2/images/{image}.
+func (s *server) deleteImage(w http.ResponseWriter, r *http.Request) error {
+	return s.onImage(w, r, func(session Session, id image.ID) error { return session.Delete(r.Context(), id) })
+}
+
+// deactivateImage serves POST /v2/images/{image}/actions/deactivate.
+func (s *server) deactivateImage(w http.ResponseWriter, r *http.Request) error {
+	return s.onImage(w, r, func(session Session, id image.ID) error { return session.Deactivate(r.Context(), id) })
+}
+
+// reactivateImage serves POST /v2/images/{image}/actions/reactivate.
+func (s *server) reactivateImage(w http.ResponseWriter, r *http.Request) error {
+	return s.onImage(w, r, func(session Session, id image.ID) error { return session.Reactivate(r.Context(), id) })
+}
+
+// addTag serves PUT /v2/images/{image}/tags/{tag}.
+func (s *server) addTag(w http.ResponseWriter, r *http.Request) error {
+	return s.onTag(w, r, func(session Session, id image.ID, tag string) error { return session.AddTag(r.Context(), id, tag) })
+}
+
+// removeTag serves DELETE /v2/images/{image}/tags/{tag}.
+func (s *server) removeTag(w http.ResponseWriter, r *http.Request) error {
+	return s.onTag(w, r, func(session Session, id image.ID, tag string) error { return session.RemoveTag(r.Context(), id, tag) })
+}
+
+// onImage carries out a verb that answers with nothing but its success.
+func (s *server) onImage(w http.ResponseWriter, r *http.Request, verb func(Session, image.ID) error) error {
+	id, err := imageID(r)
+	if err != nil {
+		return err
+	}
+	if err := verb(s.session(r), id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *server) onTag(w http.ResponseWriter, r *http.Request, verb func(Session, image.ID, string) error) error {
+	tag, err := param(r, "tag")
+	if err != nil {
+		return err
+	}
+	return s.onImage(w, r, func(session Session, id image.ID) error { return verb(session, id, tag) })
+}
+
+// documents are buffers for answers.
+var documents = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooled keeps one long list from occupying memory for ever.
+const maxPooled = 1 << 20
+
+// writeDocument answers with what write appends to a buffer.
+func writeDocument(w http.ResponseWriter, code int, write func([]byte) []byte) {
+	buf := documents.Get().(*[]byte)
+	*buf = write((*buf)[:0])
+	writeJSON(w, code, *buf)
+	if cap(*buf) <= maxPooled {
+		documents.Put(buf)
+	}
+}
+
+func (s *server) writeImage(w http.ResponseWriter, code int, img *image.Image) {
+	writeDocument(w, code, func(dst []byte) []byte { return wire.AppendImage(dst, img, s.documents) })
+}

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
+
+// session returns the verbs as the request's caller may use them.
+func (s *server) session(r *http.Request) Session { return s.cfg.Images(callOf(r).caller) }
+
+// imageID returns the id in the path. What is no id cannot be the id of anything.
+func imageID(r *http.Request) (image.ID, error) {
+	text, err := param(r, "image")
+	if err != nil {
+		return "", err
+	}
+	id, ok := image.ParseID(text)
+	if !ok {
+		return "", image.Errorf(image.ErrNotFound, "No image found with ID %s", text)
+	}
+	return id, nil
+}
+
+// param returns an element of the path, unescaped.
+func param(r *http.Request, name string) (string, error) {
+	value := callOf(r).params.ByName(name)
+	if escapedSlash(r.URL) {
+		var err error
+		if value, err = url.PathUnescape(value); err != nil {
+			return "", image.Errorf(image.ErrInvalid, "The path cannot be decoded.")
+		}
+	}
+	return value, checkText(value)
+}
+
+// escapedSlash reports whether an element of the path has a slash inside, so that only the undecoded path tells where
+// elements end.
+func escapedSlash(u *url.URL) bool {
+	return u.RawPath != "" && (strings.Contains(u.RawPath, "%2F") || strings.Contains(u.RawPath, "%2f"))
+}
+
+// checkText refuses texts that no field of an image can hold.
+func checkText(text string) error {
+	if !utf8.ValidString(text) {
+		return image.Errorf(image.ErrInvalid, "The request is not valid UTF-8.")
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r > 0xffff }) {
+		return image.Errorf(image.ErrInvalid, "Characters of four bytes in UTF-8 are not allowed: %q", text)
+	}
+	return nil
+}
+
+// mediaType returns the type of the body if it is one of those wanted.
+func mediaType(r *http.Request, wanted ...string) (string, error) {
+	header := r.Header.Get("Content-Type")
+	got, _, err := mime.ParseMediaType(header)
+	if err != nil || !slices.Contains(wanted, got) {
+		return "", image.Errorf(image.ErrUnsupportedType, "Unsupported media type %q: the Content-Type must be %s.", header,
+			strings.Join(wanted, " or "))
+	}
+	return got, nil
+}

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// A response counts what is sent and gives the client StallTimeout to take each piece of it. It passes ReadFrom on, so
+// that the kernel may send files.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+	body    *requestBody // of the request, nil when there is none
+	status  int          // 0 until the header is written
+	bytes   int64        // of the body
+}
+
+// newResponse wraps both ends of a request.
+func newResponse(w http.ResponseWriter, r *http.Request, stall time.Duration) *response {
+	resp := &response{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
+	if r.ContentLength != 0 && r.Body != nil {
+		resp.body = newRequestBody(r, resp.control, stall)
+		r.Body = resp.body
+	}
+	resp.extend() // also for the 100 Continue that reading the body sends
+	return resp
+}
+
+// extend moves the deadline of what is written next. A ResponseWriter of tests may know no deadlines.
+func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.stall)) }
+
+// finish prepares the connection for what net/http still sends, and for its next request.
+func (w *response) finish() {
+	w.extend()
+	if w.body != nil {
+		w.body.finish()
+	}
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+		w.extend()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.extend()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom sends src. The deadline is for all of it, so src should be short.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.extend()
+	n, err := io.Copy(w.ResponseWriter, src)
+	w.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// How much of a refused body is still read, so that a client that sends all of it before it looks for an answer finds
+// one, instead of a broken connection.
+const (
+	smallBody = 256 << 10 // net/http reads as much before it answers
+	drainSize = 64 << 20
+	drainTime = 5 * time.Second
+)
+
+// answerEarly writes an answer while the client may still be sending. Without this, net/http waits for the body of a
+// chunked request, and closes the connection under a client that is in the middle of a long one.
+func (w *response) answerEarly(r *http.Request, code int, body []byte) {
+	early := w.body != nil && !w.body.ended && (r.ContentLength < 0 || r.ContentLength-w.body.read > smallBody)
+	if early && w.control.EnableFullDuplex() == nil {
+		w.Header().Set("Connection", "close")
+	}
+	w.WriteHeader(code)
+	w.Write(body) // a failure shows up in the connection
+	if early && w.control.Flush() == nil && r.Header.Get("Expect") == "" {
+		w.body.drain()
+	}
+}
+
+// writeJSON answers with a document.
+func writeJSON(w http.ResponseWriter, code int, document []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(document)))
+	w.WriteHeader(code)
+	w.Write(document) // a failure shows up in the connection
+}

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// A route is one operation of the API.
+type route struct {
+	method string
+	path   string
+	handle func(*server, http.ResponseWriter, *http.Request) error
+	body   bool // the operation takes a body; sending one to any other is an error
+}
+
+// routes is every operation there is. An operation without an entry here does not exist.
+var routes = []route{
+	{"POST", "/v2/images", (*server).createImage, true},
+	{"GET", "/v2/images", (*server).listImages, false},
+	{"GET", "/v2/images/:image", (*server).showImage, false},
+	{"PATCH", "/v2/images/:image", (*server).patchImage, true},
+	{"DELETE", "/v2/images/:image", (*server).deleteImage, false},
+	{"PUT", "/v2/images/:image/file", (*server).uploadData, true},
+	{"GET", "/v2/images/:image/file", (*server).downloadData, false},
+	{"POST", "/v2/images/:image/actions/deactivate", (*server).deactivateImage, false},
+	{"POST", "/v2/images/:image/actions/reactivate", (*server).reactivateImage, false},
+	{"PUT", "/v2/images/:image/tags/:tag", (*server).addTag, false},
+	{"DELETE", "/v2/images/:image/tags/:tag", (*server).removeTag, false},
+
+	{"GET", "/v2/schemas/image", (*server).showSchema, false},
+	{"GET", "/v2/schemas/images", (*server).showSchema, false},
+}
+
+// methods are the verbs that some resource could know; any other is answered with 501.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// A router finds the route of a request.
+type router struct{ tree *httprouter.Router }
+
+func newRouter(s *server, routes []route) *router {
+	tree := httprouter.New()
+	for _, rt := range routes {
+		tree.Handle(rt.method, rt.path, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+			s.operate(w.(*response), r, rt, params)
+		})
+	}
+	return &router{tree}
+}
+
+// find returns the operation of a path that begins with /v2/. Errors: 404, 405 with the methods that the path knows.
+func (rt *router) find(method, path string) (httprouter.Handle, httprouter.Params, error) {
+	if handle, params, _ := rt.tree.Lookup(method, path); handle != nil {
+		return handle, params, nil
+	}
+	var allowed []string
+	for _, m := range methods {
+		if handle, _, _ := rt.tree.Lookup(m, path); handle != nil {
+			allowed = append(allowed, m)
+		}
+	}
+	if allowed != nil {
+		return nil, nil, &statusError{code: http.StatusMethodNotAllowed, allow: strings.Join(allowed, ", "),
+			text: "The method " + method + " is not allowed for this resource."}
+	}
+	return nil, nil, &statusError{code: http.StatusNotFound, text: "The resource could not be found."}
+}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/vitrine-image/vitrine/imagestore"
+)
+
+// Sizes of the pieces in which data is sent; the client must take each within the StallTimeout.
+const (
+	copyPiece = 256 << 10
+	filePiece = 4 << 20
+)
+
+var pieces = sync.Pool{New: func() any { return new([copyPiece]byte) }}
+
+// send writes n bytes from offset. An error means that the answer is cut short.
+func (s *server) send(ctx context.Context, w *response, r imagestore.Reader, offset, n int64) error {
+	if fr, ok := r.(imagestore.FileReader); ok && s.cfg.Sendfile {
+		if f, err := reopen(fr.File()); err == nil {
+			defer f.Close()
+			return sendFile(w, f, offset, n)
+		}
+	}
+	return sendCopy(ctx, w, r, offset, n)
+}
+
+// sendCopy sends through a buffer, which is faster over loopback than the kernel's own way.
+func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {
+	buf := pieces.Get().(*[copyPiece]byte)
+	defer pieces.Put(buf)
+	for n > 0 {
+		p := buf[:min(n, copyPiece)]
+		got, err := r.ReadAt(ctx, p, offset)
+		if got < len(p) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("read data at %d: %w", offset+int64(got), err)
+		}
+		if _, err := w.Write(p); err != nil {
+			return fmt.Errorf("send data: %w", err)
+		}
+		offset, n = offset+int64(got), n-int64(got)
+	}
+	return nil
+}
+
+// sendFile lets the kernel send.
+func sendFile(w *response, f *os.File, offset, n int64) error {
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return fmt.Errorf("read data: %w", err)
+	}
+	for n > 0 {
+		want := min(n, filePiece)
+		sent, err := w.ReadFrom(io.LimitReader(f, want))
+		if err == nil && sent < want {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return fmt.Errorf("send data: %w", err)
+		}
+		n -= sent
+	}
+	return nil
+}
+
+// reopen opens the file behind f once more, even if its name is gone. sendfile(2) moves the offset, which a descriptor
+// shares with its duplicates.
+func reopen(f *os.File) (*os.File, error) {
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+}
