@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -39,7 +40,7 @@ func (c *Client) Upload(ctx context.Context, id image.ID, up Upload) error {
 	}
 	ctx, stalled := watch(ctx, c.stall)
 	defer stalled.end()
-	body := &uploadBody{src: up.Body, stalled: stalled}
+	body := &uploadBody{src: up.Body, left: up.Size, stalled: stalled}
 	resp, err := c.send(ctx, r, body, up.Size)
 	if err != nil {
 		if failed := body.failed.Load(); failed != nil {
@@ -54,6 +55,7 @@ func (c *Client) Upload(ctx context.Context, id image.ID, up Upload) error {
 // uploadBody tells the watchdog when the network, and not the source of the data, is what is being waited for.
 type uploadBody struct {
 	src     io.Reader
+	left    int64 // bytes to come, below 0 when unknown
 	stalled *watchdog
 	failed  atomic.Pointer[error] // the source's own error
 }
@@ -61,6 +63,12 @@ type uploadBody struct {
 func (b *uploadBody) Read(p []byte) (int, error) {
 	b.stalled.stop()
 	n, err := b.src.Read(p)
+	if b.left >= 0 {
+		b.left -= int64(n)
+		if errors.Is(err, io.EOF) && b.left > 0 {
+			err = fmt.Errorf("the data ended %d bytes early: %w", b.left, io.ErrUnexpectedEOF)
+		}
+	}
 	switch {
 	case err == nil:
 		b.stalled.start()

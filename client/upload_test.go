@@ -70,6 +70,14 @@ func TestUploadOfABrokenSource(t *testing.T) {
 	}
 }
 
+func TestUploadOfASourceThatShrank(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }, Config{})
+	err := c.Upload(t.Context(), testID, Upload{Body: strings.NewReader("abc"), Size: 100})
+	if !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("Upload = %v, want io.ErrUnexpectedEOF", err)
+	}
+}
+
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }

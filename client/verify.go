@@ -10,6 +10,9 @@ import (
 	"hash"
 	"strings"
 
+	"golang.org/x/crypto/blake2b"
+	"golang.org/x/crypto/blake2s"
+
 	"github.com/vitrine-image/vitrine/image"
 )
 
@@ -27,6 +30,15 @@ var algorithms = map[string]func() hash.Hash{
 	"sha3_256":   func() hash.Hash { return sha3.New256() },
 	"sha3_384":   func() hash.Hash { return sha3.New384() },
 	"sha3_512":   func() hash.Hash { return sha3.New512() },
+	"blake2b":    unkeyed(blake2b.New512),
+	"blake2s":    unkeyed(blake2s.New256),
+}
+
+func unkeyed(make func(key []byte) (hash.Hash, error)) func() hash.Hash {
+	return func() hash.Hash {
+		h, _ := make(nil) // only a key can be wrong
+		return h
+	}
 }
 
 // A sum is a hash that grows with the data, and what it must be in the end.
