@@ -222,6 +222,10 @@ func perform(r request, a *answer) (err error) {
 		return cat(r.Path, a)
 	case "list":
 		return list(r, a)
+	case "serve":
+		return serveHere(r.Path, r.Path2)
+	case "unserve":
+		return unserve()
 	case "chdir":
 		return unix.Chdir(r.Path)
 	}

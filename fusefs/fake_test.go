@@ -31,7 +31,8 @@ type fake struct {
 	seq     int64
 	wake    chan struct{}
 	open    map[int64]int
-	broken  error // what Open returns
+	shut    chan struct{} // closed when a reader is
+	broken  error         // what Open returns
 }
 
 type labelKey struct {
@@ -40,8 +41,12 @@ type labelKey struct {
 }
 
 func newFake(t testing.TB) *fake {
-	return &fake{dir: t.TempDir(), images: map[int64]*image.Image{}, labels: map[labelKey]Label{},
-		wake: make(chan struct{}), open: map[int64]int{}}
+	return newFakeIn(t.TempDir())
+}
+
+func newFakeIn(dir string) *fake {
+	return &fake{dir: dir, images: map[int64]*image.Image{}, labels: map[labelKey]Label{},
+		wake: make(chan struct{}), shut: make(chan struct{}), open: map[int64]int{}}
 }
 
 var created = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
@@ -57,16 +62,21 @@ func (f *fake) add(t testing.TB, name string, data []byte, edit ...func(*image.I
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	size := int64(len(data))
-	img := &image.Image{Number: n, ID: image.ID(fmt.Sprintf("00000000-0000-4000-8000-abcd%08d", n)), Name: &name, Owner: "p1",
-		Status: image.Active, Visibility: image.Public, DiskFormat: "raw", ContainerFormat: "bare", Size: &size,
-		HashAlgo: "sha512", HashValue: "cafe", CreatedAt: created.Add(time.Duration(n) * time.Second),
-		Locations: []image.Location{{Store: "local", URL: "file://" + path}}}
-	img.UpdatedAt = img.CreatedAt
+	img := f.image(n, name, int64(len(data)))
 	for _, e := range edit {
 		e(img)
 	}
 	f.set(n, img)
+	return img
+}
+
+// image returns what add stores.
+func (f *fake) image(n int64, name string, size int64) *image.Image {
+	img := &image.Image{Number: n, ID: image.ID(fmt.Sprintf("00000000-0000-4000-8000-abcd%08d", n)), Name: &name, Owner: "p1",
+		Status: image.Active, Visibility: image.Public, DiskFormat: "raw", ContainerFormat: "bare", Size: &size,
+		HashAlgo: "sha512", HashValue: "cafe", CreatedAt: created.Add(time.Duration(n) * time.Second),
+		Locations: []image.Location{{Store: "local", URL: "file://" + f.path(n)}}}
+	img.UpdatedAt = img.CreatedAt
 	return img
 }
 
@@ -125,11 +135,11 @@ func (f *fake) drop() {
 	f.dropped, f.changes = f.seq, nil
 }
 
-// opened returns how often the image is open.
-func (f *fake) opened(img *image.Image) int {
+// opened returns how often the image is open, and a channel that is closed when one is closed.
+func (f *fake) opened(img *image.Image) (int, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.open[img.Number]
+	return f.open[img.Number], f.shut
 }
 
 func (f *fake) value(kind LabelKind, number int64) (string, bool) {
@@ -307,6 +317,8 @@ func (f *fake) Open(_ context.Context, number int64) (Reader, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.open[number]--
+		close(f.shut)
+		f.shut = make(chan struct{})
 	}}
 	if e, ok := r.(ExtentReader); ok {
 		return &countedExtents{counted: c, ExtentReader: e}, nil

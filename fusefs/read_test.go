@@ -1,0 +1,372 @@
+package fusefs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// someBytes returns random bytes whose number is no multiple of a page.
+func someBytes(n int) []byte {
+	b := make([]byte, n+123)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+func hexHash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// The ways that bytes can take.
+var ways = []struct {
+	name string
+	edit func(*Config)
+	wrap func(*os.File, int64) Reader
+}{
+	{"passthrough", func(*Config) {}, nil},
+	{"splice", func(cfg *Config) { cfg.NoPassthrough = true }, nil},
+	{"copy", func(cfg *Config) { cfg.NoPassthrough, cfg.NoSplice = true, true }, nil},
+	{"no file", func(*Config) {}, func(f *os.File, size int64) Reader { return &plainReader{f, size} }},
+}
+
+func TestEveryWayGivesTheSameBytes(t *testing.T) {
+	data := someBytes(5 << 20)
+	want := hexHash(data)
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			f := newFake(t)
+			f.wrap = way.wrap
+			img := f.add(t, "x", data)
+			s := serve(t, f, way.edit)
+			path := s.in("by-id", string(img.ID), "disk.raw")
+			c := startChild(t)
+			for _, r := range []request{
+				{Op: "hash", Size: 1 << 20},
+				{Op: "hash", Size: 4096},
+				{Op: "hash", Size: 1000},
+				{Op: "hash", Size: 1 << 20, Flags: unix.O_DIRECT},
+				{Op: "hash", Size: 4096, Flags: unix.O_DIRECT},
+			} {
+				r.Path = path
+				if a := c.ok(r); string(a.Data) != want || a.N != int64(len(data)) {
+					t.Errorf("%+v read %d bytes with hash %s, want %d with %s", r, a.N, a.Data, len(data), want)
+				}
+			}
+			fd := c.open(path)
+			if a := c.ok(request{Op: "mmap", FD: fd, Size: len(data)}); string(a.Data) != want {
+				t.Errorf("mapped bytes have hash %s, want %s", a.Data, want)
+			}
+			if got := c.read(fd, int64(len(data)-100)); got != string(data[len(data)-100:]) {
+				t.Errorf("the last 100 bytes read as %d others", len(got))
+			}
+			if got := c.read(fd, int64(len(data))); got != "" {
+				t.Errorf("%d bytes were read behind the end", len(got))
+			}
+			c.close(fd)
+			s.waitClosed(img)
+			concurrently(t, path, want)
+			s.waitClosed(img)
+		})
+	}
+}
+
+// concurrently hashes a file in several processes at once.
+func concurrently(t *testing.T, path, want string) {
+	var wg sync.WaitGroup
+	for i := range 4 {
+		c := startChild(t)
+		flags := []int{0, unix.O_DIRECT}[i%2]
+		done := c.send(request{Op: "hash", Path: path, Size: 32 << 10, Flags: flags})
+		wg.Go(func() {
+			if a, err := done(); err != nil || string(a.Data) != want {
+				t.Errorf("a reader beside others got hash %s, %v, want %s", a.Data, err, want)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// waitClosed waits until the image is not in use: the kernel tells of the last close a moment later.
+func (s *served) waitClosed(img *image.Image) {
+	s.t.Helper()
+	late := time.After(childPatience)
+	for {
+		n, shut := s.source.opened(img)
+		if n == 0 {
+			return
+		}
+		select {
+		case <-shut:
+		case <-late:
+			s.t.Fatalf("the image is open %d times after its last close", n)
+		}
+	}
+}
+
+// isOpen checks how often the image is open.
+func (s *served) isOpen(img *image.Image, want int) {
+	s.t.Helper()
+	if n, _ := s.source.opened(img); n != want {
+		s.t.Errorf("the image is open %d times, want %d", n, want)
+	}
+}
+
+func TestPassthroughIsUsed(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "x", someBytes(1<<20))
+	s := serve(t, f)
+	if !s.passes {
+		t.Skip("this kernel or user has no passthrough")
+	}
+	c := startChild(t)
+	fd := c.open(s.in("by-id", string(img.ID), "disk.raw"))
+	h, err := s.handles.acquire(t.Context(), imageNode(kindPassedData, img.Number), false)
+	if err != nil || h.backing == 0 {
+		t.Fatalf("the file is open as %+v, %v, want it passed through", h, err)
+	}
+	s.handles.release(h, false)
+	again := c.open(s.in("by-id", string(img.ID), "image.raw"))
+	c.close(fd)
+	if got := c.read(again, 0); len(got) != 4096 {
+		t.Errorf("after one of two closes %d bytes are read", len(got))
+	}
+	s.isOpen(img, 1)
+	c.close(again)
+	s.waitClosed(img)
+}
+
+// What a lookup promised may turn out to be impossible when the file is opened: it is read another way then, for as
+// long as it is open, and nobody gets an error.
+func TestRefusedPassthroughFallsBack(t *testing.T) {
+	f := newFake(t)
+	data := someBytes(1 << 20)
+	img := f.add(t, "x", data)
+	s := serve(t, f)
+	if !s.passes {
+		t.Skip("this kernel or user has no passthrough")
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(f.dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	s.refused.add(st.Dev)
+	c := startChild(t)
+	path := s.in("by-id", string(img.ID), "disk.raw")
+	first := c.open(path)
+	s.refused.mu.Lock()
+	delete(s.refused.devices, st.Dev) // it would work now, but not while the file is open
+	s.refused.mu.Unlock()
+	if a := c.ok(request{Op: "hash", Path: path, Size: 64 << 10}); string(a.Data) != hexHash(data) {
+		t.Errorf("hash %s, want %s", a.Data, hexHash(data))
+	}
+	c.close(first)
+	s.waitClosed(img)
+	if a := c.ok(request{Op: "hash", Path: path, Size: 64 << 10}); string(a.Data) != hexHash(data) {
+		t.Errorf("passed through: hash %s, want %s", a.Data, hexHash(data))
+	}
+	s.waitClosed(img)
+}
+
+// A file on a file system that the kernel does not pass through, such as a FUSE mount, is read another way.
+func TestImagesOnFUSE(t *testing.T) {
+	lower := newFake(t)
+	data := someBytes(1 << 20)
+	below := lower.add(t, "x", data)
+	under := serve(t, lower, func(cfg *Config) { cfg.Path = t.TempDir() })
+	target := under.in("by-id", string(below.ID), "disk.raw")
+
+	// The mount on top is served by a child, since this process must not open files of its own mount.
+	c := startChild(t)
+	top := t.TempDir()
+	c.ok(request{Op: "serve", Path: top, Path2: target})
+	defer c.do(request{Op: "unserve"})
+	reader := startChild(t)
+	a := reader.ok(request{Op: "hash", Path: top + "/by-id/00000000-0000-4000-8000-abcd00000001/disk.raw", Size: 64 << 10})
+	if string(a.Data) != hexHash(data) {
+		t.Errorf("hash %s, want %s", a.Data, hexHash(data))
+	}
+}
+
+func TestReadsOfFilesNeverOpened(t *testing.T) {
+	f := newFake(t)
+	data := someBytes(1 << 20)
+	img := f.add(t, "x", data)
+	s := serve(t, f, func(cfg *Config) { cfg.NoPassthrough = true })
+	c := startChild(t)
+	fd := c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT})
+	s.handles.closeAll() // as if this process had just taken over
+	s.isOpen(img, 0)
+	if got := c.read(int(fd.N), 4096); got != string(data[4096:8192]) {
+		t.Error("a file that a predecessor opened reads wrong")
+	}
+	s.isOpen(img, 1)
+	c.close(int(fd.N))
+	s.waitClosed(img)
+}
+
+func TestSeekFindsDataAndHoles(t *testing.T) {
+	f := newFake(t)
+	f.wrap = func(file *os.File, size int64) Reader {
+		file.Close()
+		return &extentReader{size, [][2]int64{{4096, 8192}, {8192, 12288}, {40960, 45056}}}
+	}
+	img := f.add(t, "x", make([]byte, 65536))
+	s, c := serve(t, f), startChild(t)
+	fd := c.open(s.in("by-id", string(img.ID), "disk.raw"))
+	doc := c.open(s.in("by-id", string(img.ID), "metadata.json"))
+	for _, tt := range []struct {
+		fd, whence int
+		off, want  int64
+		errno      syscall.Errno
+	}{
+		{fd, unix.SEEK_DATA, 0, 4096, 0},
+		{fd, unix.SEEK_DATA, 5000, 5000, 0},
+		{fd, unix.SEEK_DATA, 12288, 40960, 0},
+		{fd, unix.SEEK_DATA, 45056, 0, syscall.ENXIO},
+		{fd, unix.SEEK_DATA, 65536, 0, syscall.ENXIO},
+		{fd, unix.SEEK_HOLE, 0, 0, 0},
+		{fd, unix.SEEK_HOLE, 4096, 12288, 0},
+		{fd, unix.SEEK_HOLE, 9000, 12288, 0},
+		{fd, unix.SEEK_HOLE, 42000, 45056, 0},
+		{fd, unix.SEEK_HOLE, 65536, 0, syscall.ENXIO},
+		{doc, unix.SEEK_DATA, 1, 1, 0},
+		{doc, unix.SEEK_DATA, 10000, 0, syscall.ENXIO},
+		{fd, unix.SEEK_DATA, 1, 4096, 0}, // still asked after the document was
+		{fd, unix.SEEK_END, 0, 65536, 0},
+	} {
+		a := c.do(request{Op: "seek", FD: tt.fd, Offset: tt.off, Flags: tt.whence})
+		if a.Errno != tt.errno || tt.errno == 0 && a.N != tt.want {
+			t.Errorf("seek %d from %d = %d, %v, want %d, %v", tt.whence, tt.off, a.N, a.Errno, tt.want, tt.errno)
+		}
+	}
+}
+
+func TestSeekInASparseFile(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "x", nil, func(img *image.Image) { *img.Size = 1 << 20 })
+	file, err := os.OpenFile(f.path(img.Number), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte("x"), 512<<10); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Truncate(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	for _, way := range ways[:3] {
+		s, c := serve(t, f, way.edit), startChild(t)
+		fd := c.open(s.in("by-id", string(img.ID), "disk.raw"))
+		if a := c.ok(request{Op: "seek", FD: fd, Flags: unix.SEEK_DATA}); a.N != 512<<10 {
+			t.Errorf("%s: data begins at %d, want %d", way.name, a.N, 512<<10)
+		}
+	}
+}
+
+func TestReadsCanBeInterrupted(t *testing.T) {
+	f := newFake(t)
+	started := make(chan struct{}, 1)
+	f.wrap = func(file *os.File, size int64) Reader { return &blockedReader{plainReader{file, size}, started} }
+	img := f.add(t, "x", make([]byte, 65536))
+	m, err := New(Config{Path: t.TempDir(), Source: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	interrupt, status := make(chan struct{}), make(chan fuse.Status)
+	in := &fuse.ReadIn{InHeader: fuse.InHeader{NodeId: uint64(imageNode(kindData, img.Number))}, Size: 4096}
+	go func() {
+		_, s := m.Read(interrupt, in, make([]byte, 4096))
+		status <- s
+	}()
+	<-started
+	close(interrupt)
+	if got := <-status; got != fuse.EINTR {
+		t.Errorf("Read = %v, want EINTR", got)
+	}
+	m.handles.closeAll()
+}
+
+func TestErrorsReachTheReader(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "x", []byte("data"))
+	lost := f.add(t, "y", []byte("data"))
+	s, c := serve(t, f), startChild(t)
+	if err := os.Remove(f.path(lost.Number)); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.do(request{Op: "open", Path: s.in("by-id", string(lost.ID), "disk.raw")}); a.Errno != syscall.ENODATA {
+		t.Errorf("open of an image whose bytes are lost: %v, want ENODATA", a.Errno)
+	}
+	f.mu.Lock()
+	f.broken = fmt.Errorf("the store says: %w", image.ErrStoreOffline)
+	f.mu.Unlock()
+	if a := c.do(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw")}); a.Errno != syscall.EHOSTDOWN {
+		t.Errorf("open from a store that is offline: %v, want EHOSTDOWN", a.Errno)
+	}
+}
+
+func TestOpenImagesAreBounded(t *testing.T) {
+	f := newFake(t)
+	one, two := f.add(t, "x", []byte("one")), f.add(t, "y", []byte("two"))
+	s, c := serve(t, f, func(cfg *Config) { cfg.MaxOpen = 1 }), startChild(t)
+	fd := c.open(s.in("by-id", string(one.ID), "disk.raw"))
+	if a := c.do(request{Op: "open", Path: s.in("by-id", string(two.ID), "disk.raw")}); a.Errno != syscall.ENFILE {
+		t.Errorf("open of one image too many: %v, want ENFILE", a.Errno)
+	}
+	again := c.open(s.in("by-id", string(one.ID), "disk.raw"))
+	c.close(fd)
+	c.close(again)
+	s.waitClosed(one)
+	if got := c.content(s.in("by-id", string(two.ID), "disk.raw")); got != "two" {
+		t.Errorf("after the close the other image holds %q", got)
+	}
+}
+
+// unserve ends what serveHere began. Both run in a child.
+var unserve func() error
+
+// serveHere mounts one image whose data is the file.
+func serveHere(path, file string) error {
+	f := newFakeIn(path + ".data")
+	st, err := os.Stat(file)
+	if err == nil {
+		err = os.Mkdir(f.dir, 0o700)
+	}
+	if err == nil {
+		err = os.Symlink(file, f.path(1))
+	}
+	if err != nil {
+		return err
+	}
+	f.set(1, f.image(1, "x", st.Size()))
+	m, err := New(Config{Path: path, Source: f})
+	if err == nil {
+		err = m.Attach(context.Background())
+	}
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Serve(ctx) }()
+	unserve = func() error {
+		stop()
+		defer os.RemoveAll(f.dir)
+		return <-done
+	}
+	return nil
+}
