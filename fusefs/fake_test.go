@@ -128,11 +128,16 @@ func (f *fake) number1(kind LabelKind, value string) {
 	}
 }
 
-// drop loses the changes so far.
-func (f *fake) drop() {
+// lose changes images in a way that the feed lost, and wakes up who follows it. It returns the sequence to go on from.
+func (f *fake) lose(change func(images map[int64]*image.Image)) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	change(f.images)
+	f.seq += 100
 	f.dropped, f.changes = f.seq, nil
+	close(f.wake)
+	f.wake = make(chan struct{})
+	return f.seq
 }
 
 // opened returns how often the image is open, and a channel that is closed when one is closed.

@@ -1,0 +1,285 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+func TestEveryWriteIsRefused(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "a", make([]byte, 8192))
+	s, c := serve(t, f), startChild(t)
+	for _, remount := range []bool{false, true} {
+		if remount { // then it is the daemon that refuses, not the kernel
+			if err := unix.Mount("", s.path, "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dir := s.in("by-id", string(img.ID))
+		file := dir + "/disk.raw"
+		fd := c.open(file)
+		for _, r := range []request{
+			{Op: "open", Path: file, Flags: unix.O_RDWR},
+			{Op: "open", Path: file, Flags: unix.O_WRONLY},
+			{Op: "open", Path: file, Flags: unix.O_RDONLY | unix.O_TRUNC},
+			{Op: "open", Path: dir + "/metadata.json", Flags: unix.O_RDWR},
+			{Op: "open", Path: dir + "/new", Flags: unix.O_CREAT | unix.O_WRONLY},
+			{Op: "open", Path: dir, Flags: unix.O_TMPFILE | unix.O_RDWR},
+			{Op: "mkdir", Path: s.in("new")},
+			{Op: "rmdir", Path: dir},
+			{Op: "unlink", Path: file},
+			{Op: "rename", Path: file, Path2: dir + "/new"},
+			{Op: "link", Path: file, Path2: dir + "/new"},
+			{Op: "symlink", Path: s.in("by-name", "new")},
+			{Op: "mknod", Path: dir + "/new"},
+			{Op: "chmod", Path: file},
+			{Op: "chown", Path: file},
+			{Op: "truncate", Path: file},
+			{Op: "utimes", Path: file},
+			{Op: "setxattr", Path: file},
+			{Op: "removexattr", Path: file},
+		} {
+			a := c.do(r)
+			if a.Errno != syscall.EROFS && !(remount && a.Errno == syscall.EOPNOTSUPP && strings.HasSuffix(r.Op, "xattr")) {
+				t.Errorf("%s %s (remounted %v): %v, want EROFS", r.Op, r.Path, remount, a.Errno)
+			}
+		}
+		for _, r := range []request{
+			{Op: "write", FD: fd}, {Op: "fallocate", FD: fd}, {Op: "mmap-shared-write", FD: fd}} {
+			if a := c.do(r); a.Errno != syscall.EBADF && a.Errno != syscall.EACCES {
+				t.Errorf("%s on a file open for reading: %v, want EBADF or EACCES", r.Op, a.Errno)
+			}
+		}
+		if a := c.do(request{Op: "getxattr", Path: file}); a.Errno != syscall.EOPNOTSUPP {
+			t.Errorf("getxattr: %v, want EOPNOTSUPP", a.Errno)
+		}
+		c.close(fd)
+	}
+}
+
+func TestEndWithFilesOpen(t *testing.T) {
+	f := newFake(t)
+	data := someBytes(1 << 20)
+	img := f.add(t, "a", data)
+	s, c := serve(t, f, func(cfg *Config) { cfg.NoPassthrough, cfg.Linger = true, childPatience }), startChild(t)
+	fd := c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT})
+	s.cancel()
+	waitUnmounted(t, s)
+	if got := c.read(int(fd.N), 4096); got != string(data[4096:8192]) {
+		t.Error("an open file reads wrong after the mount left the tree")
+	}
+	c.close(int(fd.N))
+	if err := s.end(); err != nil {
+		t.Errorf("Serve = %v, want nil after the last close", err)
+	}
+	s.isOpen(img, 0)
+}
+
+// waitUnmounted waits until the kernel's table of mounts, which can be polled for changes, no longer has the mount.
+func waitUnmounted(t *testing.T, s *served) {
+	t.Helper()
+	table, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	for {
+		left, err := mountsAt(s.path, s.fsType())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(left) == 0 {
+			return
+		}
+		fds := []unix.PollFd{{Fd: int32(table.Fd()), Events: unix.POLLPRI}}
+		if n, err := unix.Poll(fds, int(childPatience.Milliseconds())); n == 0 || err != nil && err != unix.EINTR {
+			t.Fatalf("%s is still mounted: %v", s.path, err)
+		}
+	}
+}
+
+func TestEndThoughAReaderHangs(t *testing.T) {
+	f := newFake(t)
+	started := make(chan struct{}, 16)
+	f.wrap = func(file *os.File, size int64) Reader { return &blockedReader{plainReader{file, size}, started} }
+	img := f.add(t, "a", make([]byte, 8192))
+	s, c := serve(t, f, func(cfg *Config) { cfg.Linger = 50 * time.Millisecond }), startChild(t)
+	hung := c.send(request{Op: "hash", Path: s.in("by-id", string(img.ID), "disk.raw"), Size: 4096, Flags: unix.O_DIRECT})
+	<-started
+	if err := s.end(); err != nil {
+		t.Errorf("Serve = %v, want nil", err)
+	}
+	if a, err := hung(); err != nil || a.Errno == 0 {
+		t.Errorf("the reader got %v, %v, want an error", a.Errno, err)
+	}
+	s.isOpen(img, 0)
+}
+
+func TestUnmountedFromOutside(t *testing.T) {
+	s := serve(t, newFake(t))
+	if err := unix.Unmount(s.path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-s.done; !errors.Is(err, ErrUnmounted) {
+		t.Errorf("Serve = %v, want ErrUnmounted", err)
+	}
+	s.done <- nil
+}
+
+// A daemon that was killed leaves a mount on which even stat fails; the next one clears it.
+func TestStaleMountIsCleared(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "a", []byte("x"))
+	path := filepath.Join(t.TempDir(), "mnt")
+	dead := startChild(t)
+	dead.ok(request{Op: "serve", Path: path, Path2: "/dev/null"})
+	if err := dead.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	dead.stop()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != unix.ENOTCONN {
+		t.Fatalf("stat of the dead mount = %v, want ENOTCONN", err)
+	}
+	s, c := serve(t, f, func(cfg *Config) { cfg.Path = path }), startChild(t)
+	if got := c.content(s.in("by-id", string(img.ID), "disk.raw")); got != "x" {
+		t.Errorf("disk.raw holds %q", got)
+	}
+	if left, err := mountsAt(path, s.fsType()); err != nil || len(left) != 1 {
+		t.Errorf("there are %d mounts at the path, %v, want 1", len(left), err)
+	}
+}
+
+func TestAttachRefuses(t *testing.T) {
+	dir := t.TempDir()
+	full, file, link := filepath.Join(dir, "full"), filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := errors.Join(os.MkdirAll(filepath.Join(full, "x"), 0o700), os.WriteFile(file, nil, 0o600),
+		os.Symlink(dir, link)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		full:        `it is not empty, it holds "x"`,
+		file:        "the directory cannot be made",
+		link:        "it is a symbolic link",
+		file + "/x": "the directory cannot be made",
+	} {
+		m, err := New(Config{Path: path, Source: newFake(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = m.Attach(t.Context())
+		var me *MountError
+		if !errors.As(err, &me) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Attach at %s = %v, want a MountError with %q", path, err, want)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	f := newFake(t)
+	for _, cfg := range []Config{
+		{Source: f},
+		{Path: "/x"},
+		{Path: "/x", Source: f, FileMode: 0o644},
+		{Path: "/x", Source: f, DirMode: 0o4555},
+		{Path: "/x", Source: f, MaxBackground: 1 << 16},
+		{Path: "/x", Source: f, Name: "a,b"},
+	} {
+		if m, err := New(cfg); err == nil {
+			t.Errorf("New(%+v) = %v, want an error", cfg, m)
+		}
+	}
+}
+
+func TestMountErrorsTellWhatToDo(t *testing.T) {
+	dev := func(err error) error { return &os.PathError{Op: "open", Path: "/dev/fuse", Err: err} }
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{dev(unix.ENOENT), "there is no /dev/fuse"},
+		{dev(unix.EACCES), "this user may not open /dev/fuse"},
+		{dev(unix.ENODEV), "load the kernel module fuse"},
+		{&os.PathError{Op: "mount", Path: "/x", Err: unix.EPERM}, "run as root"},
+		{&os.PathError{Op: "mount", Path: "/x", Err: unix.EINVAL}, "the kernel refused"},
+	} {
+		if got := mountError("/x", tt.err); !strings.Contains(got.Error(), tt.want) || !errors.Is(got, tt.err) {
+			t.Errorf("mountError(%v) = %v, want %q in it", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestMountOptions(t *testing.T) {
+	s := serve(t, newFake(t), func(cfg *Config) { cfg.ReadAhead = 4096 })
+	table, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); fields[1] == s.path {
+			if fields[0] != "vitrine" || fields[2] != "fuse.vitrine" || !strings.HasPrefix(fields[3], "ro,nosuid,nodev") ||
+				!strings.Contains(fields[3], "default_permissions") || strings.Contains(fields[3], "allow_other") {
+				t.Errorf("mounted as %s", line)
+			}
+		}
+	}
+	if os.Geteuid() == 0 {
+		b, err := os.ReadFile(fmt.Sprintf("/sys/class/bdi/0:%d/read_ahead_kb", s.device))
+		if err != nil || strings.TrimSpace(string(b)) != "4096" {
+			t.Errorf("read-ahead is %s, %v, want 4096", b, err)
+		}
+	}
+}
+
+func FuzzParseMount(f *testing.F) {
+	f.Add(`36 35 0:98 / /srv/a\040b\134 ro,nosuid shared:1 - fuse.vitrine vitrine ro,user_id=0`)
+	f.Add(`36 35 98 / - `)
+	f.Fuzz(func(t *testing.T, line string) {
+		if m, ok := parseMount(line); ok && m.fsType == "" {
+			t.Errorf("parseMount(%q) = %+v", line, m)
+		}
+	})
+}
+
+func TestParseMount(t *testing.T) {
+	got, ok := parseMount(`36 35 0:98 / /srv/a\040b\134c\ ro,nosuid shared:1 - fuse.vitrine vitrine ro,user_id=0`)
+	if want := (mounted{`/srv/a b\c\`, "fuse.vitrine", 98}); !ok || got != want {
+		t.Errorf("parseMount = %+v, %v, want %+v", got, ok, want)
+	}
+}
+
+func FuzzLookup(f *testing.F) {
+	src := newFake(f)
+	img := src.add(f, "a", []byte("x"), func(img *image.Image) { img.Tags = []string{"t"} })
+	m, err := New(Config{Path: f.TempDir(), Source: src})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{"", "..", "by-id", string(img.ID), "latest", "a", "\xff", "a/b", strings.Repeat("x", 300)} {
+		f.Add(uint64(rootNode), s)
+		f.Add(uint64(dirNode(kindName, 0, 1)), s)
+		f.Add(uint64(imageNode(kindImage, 1)), s)
+	}
+	f.Fuzz(func(t *testing.T, dir uint64, name string) {
+		a, err := m.find(context.Background(), node(dir), name)
+		if err == nil && a.node == noNode {
+			t.Errorf("%q in %#x is found without a node", name, dir)
+		}
+		if err != nil {
+			if errno, _ := errnoOf(err); errno != syscall.ENOENT && errno != syscall.ENAMETOOLONG {
+				t.Errorf("%q in %#x: %v", name, dir, err)
+			}
+		}
+	})
+}
