@@ -15,6 +15,8 @@ ROUNDS ?= 200
 # A test that finds its server missing fails instead of skipping, and so does one that needs root when this is root.
 comma := ,
 REQUIRE ?= all$(if $(filter 0,$(shell id -u)),$(comma)root)
+# The race detector would let every child process of a test sleep for a second at its end.
+TESTENV := VITRINE_TEST_REQUIRE=$(REQUIRE) GORACE=atexit_sleep_ms=0
 # The listener and the places of `make run`.
 LISTEN ?= 127.0.0.1:9292
 DATA ?= ./data
@@ -26,17 +28,17 @@ help: ## list the targets
 run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
 	@scripts/deps run
 	@$(MAKE) --no-print-directory build
-	@exec scripts/run bin/vitrined --data $(DATA) --listen $(LISTEN) --mount $(MOUNT)
+	@exec bin/vitrined --data $(DATA) --listen $(LISTEN) --mount $(MOUNT)
 
 build: ## compile bin/vitrined and bin/vitrine
 	@scripts/deps build
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 test: deps-test ## run every test with -race, real mounts and the guest's boot included (under 6 minutes)
-	VITRINE_TEST_REQUIRE=$(REQUIRE) $(GO) test -race -vet=off -timeout 5m $(PKG)
+	$(TESTENV) $(GO) test -race -vet=off -timeout 5m $(PKG)
 
 soak: deps-test ## the same with ROUNDS=200 rounds of every long test (hours)
-	VITRINE_TEST_REQUIRE=$(REQUIRE) VITRINE_ROUNDS=$(ROUNDS) $(GO) test -race -vet=off -count=1 -timeout 12h $(PKG)
+	$(TESTENV) VITRINE_ROUNDS=$(ROUNDS) $(GO) test -race -vet=off -count=1 -timeout 12h $(PKG)
 
 bench: ## measure against the references and write docs/benchmarks.md (PEER=glance adds Glance)
 	@scripts/deps $(if $(PEER),peer,bench)
