@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha512"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,11 +28,12 @@ type fakeImages struct {
 	mu      sync.Mutex
 	images  map[image.ID]*image.Image
 	data    map[image.ID][]byte
-	queries []image.Query         // of every List
-	uploads []imageservice.Upload // without their bodies
-	opens   int                   // of data
-	fail    error                 // what every verb returns, if not nil
-	onRead  func(n int)           // called after each read of an upload, if not nil
+	queries []image.Query               // of every List
+	uploads []imageservice.Upload       // without their bodies
+	opens   int                         // of data
+	fail    error                       // what every verb returns, if not nil
+	onRead  func(n int)                 // called after each read of an upload, if not nil
+	opened  func() (*fileReader, error) // has the data of every image, if not nil
 }
 
 func newFake() *fakeImages {
@@ -46,8 +49,8 @@ func (f *fakeImages) add(img image.Image, data string) image.ID {
 	if img.ID == "" {
 		img.ID = image.NewID()
 	}
-	img.Status = cmpOr(img.Status, image.Active)
-	img.Visibility = cmpOr(img.Visibility, image.Shared)
+	img.Status = cmp.Or(img.Status, image.Active)
+	img.Visibility = cmp.Or(img.Visibility, image.Shared)
 	img.DiskFormat, img.ContainerFormat = "raw", "bare"
 	img.CreatedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	img.UpdatedAt = img.CreatedAt
@@ -55,13 +58,6 @@ func (f *fakeImages) add(img image.Image, data string) image.ID {
 	f.images[img.ID] = &img
 	f.setData(&img, []byte(data))
 	return img.ID
-}
-
-func cmpOr[T ~string](v, other T) T {
-	if v == "" {
-		return other
-	}
-	return v
 }
 
 func (f *fakeImages) setData(img *image.Image, data []byte) {
@@ -242,6 +238,10 @@ func (s *fakeSession) Open(_ context.Context, id image.ID, _ imageservice.OpenOp
 		return nil, image.Errorf(image.ErrForbidden, "The requested image has been deactivated.")
 	}
 	s.opens++
+	if s.opened != nil {
+		r, err := s.opened()
+		return &imageservice.Data{Image: img.Clone(), Reader: r}, err
+	}
 	return &imageservice.Data{Image: img.Clone(), Reader: memoryReader(s.data[id])}, nil
 }
 
@@ -253,6 +253,31 @@ func (m memoryReader) ReadAt(_ context.Context, p []byte, off int64) (int, error
 }
 func (m memoryReader) Size() int64  { return int64(len(m)) }
 func (m memoryReader) Close() error { return nil }
+
+// fileReader is an imagestore.FileReader.
+type fileReader struct {
+	f    *os.File
+	size int64
+}
+
+func openFile(path string) (*fileReader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return &fileReader{f, info.Size()}, nil
+}
+
+func (r *fileReader) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return r.f.ReadAt(p, off)
+}
+func (r *fileReader) Size() int64    { return r.size }
+func (r *fileReader) File() *os.File { return r.f }
+func (r *fileReader) Close() error   { return r.f.Close() }
 
 // newHandler returns the API over the fake, without authentication unless change says otherwise.
 func newHandler(t testing.TB, f *fakeImages, change ...func(*Config)) http.Handler {
@@ -306,4 +331,15 @@ func header(pairs ...string) http.Header {
 		h.Add(pairs[i], pairs[i+1])
 	}
 	return h
+}
+
+// doHost asks for a list under a host name.
+func doHost(h http.Handler, host string, head http.Header) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", "http://"+host+"/v2/images", nil)
+	for k, v := range head {
+		r.Header[k] = v
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return rec
 }

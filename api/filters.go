@@ -162,14 +162,16 @@ func badQuotes(why string) error {
 
 // timeLayouts are the ways to write a time. One without a zone is in UTC.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",
-	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "20060102T150405Z0700", "20060102T150405", "2006-01-02",
-	"2006-01-02T15:04:05 07:00"} // the last with a plus sign that was not escaped in the query
+	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "20060102T150405Z0700", "20060102T150405", "2006-01-02"}
 
 // atTime reads a time with an operator before it.
 func atTime(field image.Field, value string) (image.Filter, error) {
 	op, text := splitOperator(value)
 	if op == image.OpIn {
 		return image.Filter{}, image.Errorf(image.ErrInvalid, "Unable to filter by unknown operator '%s' for %s.", op, field)
+	}
+	if strings.Contains(text, "T") {
+		text = strings.Replace(text, " ", "+", 1) // the sign of a zone, not escaped in the query
 	}
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
