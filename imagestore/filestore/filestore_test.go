@@ -1,28 +1,39 @@
 package filestore
 
 import (
+	"os"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(crashVariable) != "" {
+		crash() // does not return
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// openIn opens a store over directories until the test ends.
+// openIn opens a store over directories until the test ends; the first one has the highest priority.
 func openIn(t *testing.T, cfg Config, paths ...string) *Store {
 	t.Helper()
-	cfg.ID = "local"
-	for i, path := range paths {
-		cfg.Dirs = append(cfg.Dirs, Dir{Path: path, Priority: -i})
-	}
-	s, err := Open(cfg)
+	s, err := tryOpen(cfg, paths...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+func tryOpen(cfg Config, paths ...string) (*Store, error) {
+	cfg.ID = "local"
+	for i, path := range paths {
+		cfg.Dirs = append(cfg.Dirs, Dir{Path: path, Priority: -i})
+	}
+	return Open(cfg)
 }
 
 func factory(open func(t *testing.T) *Store) storetest.Factory {
@@ -31,16 +42,53 @@ func factory(open func(t *testing.T) *Store) storetest.Factory {
 		New: func(t *testing.T) imagestore.Writer { return open(t) },
 		Reopen: func(t *testing.T, old imagestore.Writer) imagestore.Writer {
 			s := old.(*Store)
-			paths := []string{}
+			var paths []string
 			for _, d := range s.dirs {
 				paths = append(paths, d.path)
 			}
 			s.Close()
-			return openIn(t, Config{UUID: s.UUID()}, paths...)
+			again := openIn(t, Config{UUID: s.UUID()}, paths...)
+			again.fault = s.fault
+			return again
 		},
 	}
 }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, factory(func(t *testing.T) *Store { return openIn(t, Config{}, t.TempDir()) }))
+}
+
+func TestStoreOnTmpfs(t *testing.T) {
+	storetest.Run(t, factory(func(t *testing.T) *Store { return openIn(t, Config{}, tmpfs(t, "size=64m")) }))
+}
+
+func TestStoreOnXFS(t *testing.T) {
+	dir := xfs(t)
+	storetest.Run(t, factory(func(t *testing.T) *Store {
+		own, err := os.MkdirTemp(dir, "store")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return openIn(t, Config{}, own)
+	}))
+}
+
+func TestStoreOfTwoDirectories(t *testing.T) {
+	storetest.Run(t, factory(func(t *testing.T) *Store { return openIn(t, Config{}, t.TempDir(), t.TempDir()) }))
+}
+
+// A file system that knows no files without names gets named ones.
+func TestStoreWithNamedTemporaries(t *testing.T) {
+	storetest.Run(t, factory(func(t *testing.T) *Store {
+		s := openIn(t, Config{}, t.TempDir())
+		s.fault = withoutUnnamed
+		return s
+	}))
+}
+
+func withoutUnnamed(step string, do func() error) error {
+	if step == stepCreateUnnamed {
+		return unix.EOPNOTSUPP
+	}
+	return do()
 }

@@ -13,16 +13,17 @@ import (
 
 // The steps of a write and a deletion, by the names under which tests make them fail.
 const (
-	stepMakeShard = "make the shard"
-	stepSyncRoot  = "sync the store's directory"
-	stepCreate    = "create the file"
-	stepClone     = "clone the source"
-	stepWrite     = "write"
-	stepSize      = "set the size"
-	stepSyncFile  = "sync the file"
-	stepLink      = "link the file"
-	stepSyncShard = "sync the shard"
-	stepUnlink    = "unlink the file"
+	stepMakeShard     = "make the shard"
+	stepSyncRoot      = "sync the store's directory"
+	stepCreateUnnamed = "create the file without a name"
+	stepCreateNamed   = "create the file in tmp"
+	stepClone         = "clone the source"
+	stepWrite         = "write"
+	stepSize          = "set the size"
+	stepSyncFile      = "sync the file"
+	stepLink          = "link the file"
+	stepSyncShard     = "sync the shard"
+	stepUnlink        = "unlink the file"
 )
 
 // step does one step.
@@ -106,10 +107,8 @@ func (w *writer) open(shard string) (err error) {
 	if w.shard, err = w.root.sub(shard); err != nil {
 		return err
 	}
-	return w.store.step(stepCreate, func() (err error) {
-		w.file, err = createTemporary(w.root, w.shard)
-		return err
-	})
+	w.file, err = w.store.createTemporary(w.root, w.shard)
+	return err
 }
 
 // makeShard makes a shard and lets its name survive a power cut. That it exists already does not tell so: the write that

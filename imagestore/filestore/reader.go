@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	readSize   = 1 << 20  // bytes after which a read looks whether it is still wanted
-	maxExtents = 64 << 10 // that one call returns
+	readSize   = 1 << 20 // bytes after which a read looks whether it is still wanted
+	maxExtents = 64 << 10
 )
 
 // A reader is an imagestore.FileReader and ExtentReader.
 type reader struct {
-	f    *os.File
-	size int64
+	f          *os.File
+	size       int64
+	maxExtents int // that one call returns
 }
 
 // Open implements imagestore.Store. A symbolic link, a device or another thing in the place of a file is not opened.
@@ -44,7 +45,7 @@ func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader
 	case err != nil:
 		return nil, s.failure(d, r, err)
 	}
-	return &reader{f, info.Size()}, nil
+	return &reader{f, info.Size(), maxExtents}, nil
 }
 
 // ReadAt implements imagestore.Reader.
@@ -92,7 +93,7 @@ func (r *reader) Extents(ctx context.Context, off, n int64) ([]imagestore.Extent
 			return nil, err
 		}
 		stop := end
-		if len(extents) < maxExtents-1 {
+		if len(extents) < r.maxExtents-1 {
 			if stop, err = r.seek(start, unix.SEEK_HOLE); err != nil {
 				return nil, err
 			}

@@ -32,7 +32,9 @@ func (p *promises) take(device uint64, n, free int64) bool {
 	if n > free-p.bytes[device] {
 		return false
 	}
-	p.bytes[device] += n
+	if n > 0 {
+		p.bytes[device] += n
+	}
 	return true
 }
 

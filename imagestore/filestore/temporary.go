@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,17 +20,26 @@ type temporary struct {
 
 const tmpPrefix = "put-"
 
+// noUnnamed are the answers of file systems and layers that know no files without names.
+var noUnnamed = []error{unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL}
+
 // createTemporary makes a file on the file system of shard, a directory below r.
-func createTemporary(r, shard *root) (*temporary, error) {
-	f, err := shard.open(".", unix.O_TMPFILE|unix.O_RDWR)
-	if err == nil {
-		return &temporary{f: f}, nil
+func (s *Store) createTemporary(r, shard *root) (t *temporary, err error) {
+	err = s.step(stepCreateUnnamed, func() error {
+		f, err := shard.open(".", unix.O_TMPFILE|unix.O_RDWR)
+		if err == nil {
+			t = &temporary{f: f}
+		}
+		return err
+	})
+	if !slices.ContainsFunc(noUnnamed, func(e error) bool { return errors.Is(err, e) }) {
+		return t, err
 	}
-	// What a file system says that has no such files: EOPNOTSUPP, and EISDIR or EINVAL of layers that do not know them.
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) {
-		return nil, err
-	}
-	return createNamed(r)
+	err = s.step(stepCreateNamed, func() (err error) {
+		t, err = createNamed(r)
+		return err
+	})
+	return t, err
 }
 
 func createNamed(r *root) (*temporary, error) {

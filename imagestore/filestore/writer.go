@@ -87,12 +87,16 @@ func (w *writer) advance(n int64) {
 	}
 }
 
-// flush starts the writing of what is new, so that the fsync at the end finds little left and is four times faster,
-// and looks whether the space to keep free is still there.
+// flush starts the writing of what is new, so that the fsync at the end finds little left and is four times faster.
 func (w *writer) flush() error {
 	// A file system that cannot do it will write at the end; one that fails says so again at the fsync.
 	_ = unix.SyncFileRange(int(w.file.f.Fd()), w.flushed, w.offset-w.flushed, unix.SYNC_FILE_RANGE_WRITE)
 	w.flushed = w.offset
+	return w.keepFree()
+}
+
+// keepFree fails when the space to keep free is not there any more. Errors: image.ErrStoreFull.
+func (w *writer) keepFree() error {
 	if w.store.minFree == 0 {
 		return nil
 	}
@@ -121,6 +125,9 @@ func (w *writer) finish() error {
 		return fmt.Errorf("store %s: only %d of the %d bytes announced came: %w", w.store.id, w.offset, w.size, image.ErrInvalid)
 	}
 	err := w.store.step(stepSize, func() error { return w.file.f.Truncate(w.offset) })
+	if err == nil {
+		err = w.keepFree()
+	}
 	if err != nil {
 		return w.store.failure(w.dir, w.root, err)
 	}

@@ -1,0 +1,66 @@
+package filestore
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
+	"golang.org/x/sys/unix"
+)
+
+// tmpfs mounts a file system in memory with the given options until the test ends.
+func tmpfs(t *testing.T, options string) string {
+	t.Helper()
+	testservers.Require(t, "root")
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Fatalf("mount a tmpfs: %v", err)
+	}
+	unmountAtEnd(t, dir)
+	return dir
+}
+
+// xfs mounts a file system that can share blocks between files.
+func xfs(t *testing.T) string {
+	t.Helper()
+	testservers.Require(t, "root", "xfs")
+	mkfs, err := testservers.Program("mkfs.xfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, dir := filepath.Join(t.TempDir(), "xfs"), t.TempDir()
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 400<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{mkfs, "-q", "-m", "reflink=1", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	unmountAtEnd(t, dir)
+	return dir
+}
+
+func unmountAtEnd(t *testing.T, dir string) {
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s: %v", dir, err)
+		}
+	})
+}
+
+// used returns the bytes of the file system that are taken.
+func used(t *testing.T, dir string) int64 {
+	t.Helper()
+	unix.Sync() // file systems may give space back late
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	return int64(st.Blocks-st.Bfree) * st.Bsize
+}
