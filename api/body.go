@@ -24,7 +24,8 @@ type requestBody struct {
 	left    time.Duration // of the time to wait for the next minProgress bytes
 	got     int           // of those
 	read    int64
-	ended   bool // by io.EOF or an error
+	ended   bool // all of it was read
+	failed  bool // nothing more will come
 }
 
 func newRequestBody(r *http.Request, control *http.ResponseController, stall time.Duration) *requestBody {
@@ -42,25 +43,19 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	} else {
 		b.left -= time.Since(started)
 	}
-	if err != nil {
-		b.end()
+	switch {
+	case err == io.EOF:
+		b.ended = true
+		_ = b.control.SetReadDeadline(time.Time{}) // net/http goes on reading, to see the client go away
+	case err != nil:
+		b.failed = true
 		err = b.describe(err)
 	}
 	return n, err
 }
 
-// end takes the deadline off the connection: net/http goes on reading it, to see the client go away.
-func (b *requestBody) end() {
-	if !b.ended {
-		b.ended = true
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-}
-
 func (b *requestBody) describe(err error) error {
 	switch {
-	case err == io.EOF:
-		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return image.Errorf(image.ErrInterrupted, "The request body ended early: the client sent almost nothing for %s.", b.stall)
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -74,19 +69,20 @@ func (b *requestBody) Close() error { return b.body.Close() }
 
 // drain reads and forgets, within bounds.
 func (b *requestBody) drain() {
-	until := time.Now().Add(drainTime)
+	b.hurry()
 	buf := make([]byte, 32<<10)
-	for rest := int64(drainSize); rest > 0 && !b.ended; {
-		_ = b.control.SetReadDeadline(until)
+	for rest := int64(drainSize); rest > 0; {
 		n, err := b.body.Read(buf)
+		if err != nil {
+			return
+		}
 		rest -= int64(n)
-		b.ended = err != nil
 	}
 }
 
-// finish leaves what was not read to net/http, which reads a little of it, within a time of its own.
-func (b *requestBody) finish() {
-	if !b.ended {
-		_ = b.control.SetReadDeadline(time.Now().Add(min(b.stall, drainTime)))
+// hurry gives the rest of the body a short time, if there is one. net/http reads a little of what a handler left.
+func (b *requestBody) hurry() {
+	if !b.ended && !b.failed {
+		_ = b.control.SetReadDeadline(time.Now().Add(drainTime))
 	}
 }

@@ -30,6 +30,7 @@ type fakeImages struct {
 	data    map[image.ID][]byte
 	queries []image.Query               // of every List
 	uploads []imageservice.Upload       // without their bodies
+	broken  chan error                  // of uploads whose body could not be read
 	opens   int                         // of data
 	fail    error                       // what every verb returns, if not nil
 	onRead  func(n int)                 // called after each read of an upload, if not nil
@@ -37,7 +38,7 @@ type fakeImages struct {
 }
 
 func newFake() *fakeImages {
-	return &fakeImages{images: make(map[image.ID]*image.Image), data: make(map[image.ID][]byte)}
+	return &fakeImages{images: make(map[image.ID]*image.Image), data: make(map[image.ID][]byte), broken: make(chan error, 100)}
 }
 
 func (f *fakeImages) as(c image.Caller) Session { return &fakeSession{f, c} }
@@ -212,6 +213,7 @@ func (s *fakeSession) Upload(_ context.Context, id image.ID, up imageservice.Upl
 			break
 		}
 		if err != nil {
+			s.broken <- err
 			return err
 		}
 	}

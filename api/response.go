@@ -36,7 +36,7 @@ func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.st
 func (w *response) finish() {
 	w.extend()
 	if w.body != nil {
-		w.body.finish()
+		w.body.hurry()
 	}
 }
 
@@ -76,20 +76,24 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // one, instead of a broken connection.
 const (
 	smallBody = 256 << 10 // net/http reads as much before it answers
-	drainSize = 64 << 20
+	drainSize = 256 << 20
 	drainTime = 5 * time.Second
 )
 
 // answerEarly writes an answer while the client may still be sending. Without this, net/http waits for the body of a
 // chunked request, and closes the connection under a client that is in the middle of a long one.
 func (w *response) answerEarly(r *http.Request, code int, body []byte) {
-	early := w.body != nil && !w.body.ended && (r.ContentLength < 0 || r.ContentLength-w.body.read > smallBody)
+	early := false
+	if b := w.body; b != nil && !b.ended {
+		early = b.failed || r.ContentLength < 0 || r.ContentLength-b.read > smallBody
+		b.hurry()
+	}
 	if early && w.control.EnableFullDuplex() == nil {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(code)
 	w.Write(body) // a failure shows up in the connection
-	if early && w.control.Flush() == nil && r.Header.Get("Expect") == "" {
+	if early && !w.body.failed && w.control.Flush() == nil && r.Header.Get("Expect") == "" {
 		w.body.drain()
 	}
 }
