@@ -1,0 +1,161 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/faultstore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
+)
+
+// Many more transfers than buffers all come to their end.
+func TestManyTransfers(t *testing.T) {
+	store, in := newStore(t), newIngester(t, Config{Budget: 1})
+	var transfers sync.WaitGroup
+	for i := range 100 {
+		transfers.Go(func() {
+			data := storetest.Random(600_000 + i)
+			got, err := in.Copy(t.Context(), upload(store, bytes.NewReader(data)))
+			if err != nil {
+				t.Errorf("Copy = %v", err)
+				return
+			}
+			checkStored(t, store, got.Location, data)
+		})
+	}
+	transfers.Wait()
+	in.pool.mu.Lock()
+	defer in.pool.mu.Unlock()
+	if len(in.pool.free) != in.pool.total {
+		t.Errorf("%d of %d buffers are free", len(in.pool.free), in.pool.total)
+	}
+}
+
+// Clients that stop sending hold no more than their share: others go on beside them.
+func TestStalledClients(t *testing.T) {
+	store, in := newStore(t), newIngester(t, Config{Budget: 1})
+	resume := make(chan struct{})
+	var stalled, reading sync.WaitGroup
+	for range ringSize - 1 {
+		reading.Add(1)
+		once := sync.OnceFunc(reading.Done)
+		body := io.MultiReader(bytes.NewReader(make([]byte, 3*bufferSize)), bodyFunc(func([]byte) (int, error) {
+			once()
+			<-resume
+			return 0, io.EOF
+		}))
+		stalled.Go(func() {
+			if _, err := in.Copy(t.Context(), upload(store, body)); err != nil {
+				t.Errorf("Copy of a stalled client = %v", err)
+			}
+		})
+	}
+	reading.Wait()
+	data := storetest.Random(10 << 20)
+	got, err := in.Copy(t.Context(), upload(store, bytes.NewReader(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, store, got.Location, data)
+	close(resume)
+	stalled.Wait()
+}
+
+// putFunc is a store that does what it likes with a source.
+type putFunc struct {
+	imagestore.Writer
+	put func(context.Context, imagestore.Source) error
+}
+
+func (s putFunc) Put(ctx context.Context, _ imagestore.Object, src imagestore.Source) (image.Location, error) {
+	return image.Location{}, s.put(ctx, src)
+}
+
+func TestFailingStores(t *testing.T) {
+	full := errors.New("full")
+	for name, put := range map[string]func(context.Context, imagestore.Source) error{
+		"at once": func(context.Context, imagestore.Source) error { return full },
+		"after some": func(ctx context.Context, src imagestore.Source) error {
+			for range 20 {
+				if _, err := src.Next(ctx); err != nil {
+					return err
+				}
+			}
+			return full
+		},
+		"at the end": func(ctx context.Context, src imagestore.Source) error {
+			for {
+				if _, err := src.Next(ctx); err == io.EOF {
+					return full
+				} else if err != nil {
+					return err
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, in := newStore(t), newIngester(t, Config{})
+			req := upload(putFunc{store, put}, bytes.NewReader(storetest.Random(30*bufferSize)))
+			if _, err := in.Copy(t.Context(), req); err != full {
+				t.Errorf("Copy = %v, want %v", err, full)
+			}
+			checkNothingLeft(t, in, store)
+		})
+	}
+}
+
+// A store that is content with a part of the data is not believed.
+func TestStoreThatTakesAPart(t *testing.T) {
+	store, in := newStore(t), newIngester(t, Config{})
+	req := upload(putFunc{store, func(ctx context.Context, src imagestore.Source) error {
+		_, err := src.Next(ctx)
+		return err
+	}}, bytes.NewReader(storetest.Random(3*bufferSize)))
+	if _, err := in.Copy(t.Context(), req); err == nil {
+		t.Error("Copy succeeds")
+	}
+	checkNothingLeft(t, in, store)
+}
+
+func TestFaultyStore(t *testing.T) {
+	for _, when := range []faultstore.When{faultstore.Before, faultstore.After} {
+		store, in := newStore(t), newIngester(t, Config{})
+		req := upload(faultstore.New(store, 1, when), bytes.NewReader(storetest.Random(30*bufferSize)))
+		if _, err := in.Copy(t.Context(), req); err != faultstore.ErrFault {
+			t.Errorf("Copy = %v, want %v", err, faultstore.ErrFault)
+		}
+		if err := store.Delete(t.Context(), store.Locate(req.Object)); err != nil {
+			t.Error(err)
+		}
+		checkNothingLeft(t, in, store)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	stop := errors.New("stop")
+	for _, after := range []int{0, 1, 20} { // reads of the body
+		store, in := newStore(t), newIngester(t, Config{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		if after == 0 {
+			cancel(stop)
+		}
+		reads := 0
+		body := bodyFunc(func(p []byte) (int, error) {
+			if reads++; reads == after {
+				cancel(stop)
+			}
+			return len(p), nil
+		})
+		if _, err := in.Copy(ctx, upload(store, body)); err != stop {
+			t.Errorf("Copy cancelled at read %d = %v, want %v", after, err, stop)
+		}
+		checkNothingLeft(t, in, store)
+		cancel(nil)
+	}
+}
