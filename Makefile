@@ -1,7 +1,7 @@
 # Vitrine: `make run` starts it, `make test` tests it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak bench lint fmt clean deps deps-test
+.PHONY: help run build guest test soak bench lint fmt clean deps deps-test
 
 GO ?= go
 # What `vitrined version` says: the last tag, the commits since, and whether files differ from them.
@@ -33,6 +33,10 @@ run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
 build: ## compile bin/vitrined and bin/vitrine
 	@scripts/deps build
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+guest: deps-test ## make a small bootable disk image to try, bin/guest.raw
+	@mkdir -p bin
+	@$(GO) run ./internal/guestimage/mkguest bin/guest.raw
 
 test: deps-test ## run every test with -race, real mounts and the guest's boot included (under 6 minutes)
 	$(TESTENV) $(GO) test -race -vet=off -timeout 5m $(PKG)
