@@ -27,8 +27,8 @@ type Config struct {
 	Timeout time.Duration
 	// StallTimeout is how long a transfer of image data may stand still before it counts as broken; 0 is one minute.
 	StallTimeout time.Duration
-	// Retries is how often a request is sent again that failed on its way and is safe to repeat, and how often an
-	// interrupted download goes on without receiving anything in between; 0 is 6, below 0 is never.
+	// Retries is how often a request is sent again that failed on its way and is safe to repeat; 0 is 4, below 0 is never.
+	// A download goes on twice as often without receiving anything in between.
 	Retries int
 }
 
@@ -57,7 +57,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{endpoint: cfg.Endpoint, base: base, token: cfg.Token, agent: cmp.Or(cfg.UserAgent, "vitrine-client"),
 		timeout: cmp.Or(cfg.Timeout, time.Minute), stall: cmp.Or(cfg.StallTimeout, time.Minute),
-		retries: max(cmp.Or(cfg.Retries, 6), 0), limit: maxDocument}
+		retries: max(cmp.Or(cfg.Retries, 4), 0), limit: maxDocument}
 	c.http = &http.Client{Transport: newTransport(socket)}
 	if cfg.HTTPClient != nil {
 		c.http = &http.Client{Transport: cfg.HTTPClient.Transport, Jar: cfg.HTTPClient.Jar}

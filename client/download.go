@@ -144,7 +144,7 @@ func (d *Download) again(err error) error {
 	switch {
 	case d.ctx.Err() != nil:
 		return context.Cause(d.ctx)
-	case d.tries >= d.c.retries:
+	case d.tries >= 2*d.c.retries:
 		return err
 	case errors.As(err, &answer) && !answer.passing():
 		return err

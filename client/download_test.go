@@ -138,7 +138,7 @@ func TestDownloadGoesOnWhereItBroke(t *testing.T) {
 func TestDownloadGivesUp(t *testing.T) {
 	s := &store{data: randomBytes(1000), cut: func(n int) int { return max(0, 10-n*10) }}
 	got, _, err := download(t, s, DownloadOptions{})
-	if !errors.Is(err, ErrUnreachable) || len(got) != 10 || len(s.ranges) != 1+6 {
+	if !errors.Is(err, ErrUnreachable) || len(got) != 10 || len(s.ranges) != 1+8 {
 		t.Errorf("download = %d bytes in %d requests, %v, want ErrUnreachable", len(got), len(s.ranges), err)
 	}
 }

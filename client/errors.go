@@ -81,7 +81,7 @@ var kinds = []struct {
 	{http.StatusBadGateway, nil, ErrUnreachable},
 	{http.StatusServiceUnavailable, text(`missing`), image.ErrDataMissing},
 	{http.StatusServiceUnavailable, text(`corrupt`), image.ErrCorrupt},
-	{http.StatusServiceUnavailable, text(`offline|cannot be reached`), image.ErrStoreOffline},
+	{http.StatusServiceUnavailable, text(`offline|cannot be reached|not configured`), image.ErrStoreOffline},
 	{http.StatusServiceUnavailable, nil, image.ErrUnavailable},
 	{http.StatusGatewayTimeout, nil, ErrUnreachable},
 }
