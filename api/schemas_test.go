@@ -1,0 +1,102 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestSchemas(t *testing.T) {
+	h := newHandler(t, newFake())
+	for _, name := range []string{"image", "images"} {
+		res := do(h, request{"GET", "/v2.1/schemas/" + name, nil, ""})
+		if res.Code != 200 || res.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %v", name, res.Code, res.Header())
+		}
+		var got bytes.Buffer
+		if err := json.Indent(&got, res.Body.Bytes(), "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		got.WriteByte('\n')
+		path := filepath.Join("testdata", "schema-"+name+".json")
+		if *update {
+			if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("%s is\n%s\nwant\n%s", name, got.Bytes(), want)
+		}
+	}
+}
+
+// compile returns a schema as the API serves it.
+func compile(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(do(newHandler(t, newFake()), request{"GET", "/v2/schemas/" + name, nil, ""}).Body.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func TestDocumentsFollowTheirSchemas(t *testing.T) {
+	one, many := compile(t, "image"), compile(t, "images")
+	f := newFake()
+	name, size := "demo", int64(7)
+	active := f.add(image.Image{Owner: "p1", Name: &name, Tags: []string{"a"}, VirtualSize: &size,
+		Properties: map[string]string{"os_distro": "debian", "kernel_id": anID, "description": "x", "hw_disk_bus": "virtio"}}, "data")
+	h := newHandler(t, f, func(c *Config) { c.Stores = []imageservice.StoreInfo{{ID: "fast"}, {ID: "slow"}} })
+	created := do(h, request{"POST", "/v2/images", nil, `{}`}).Body.Bytes()
+	for _, tt := range []struct {
+		name     string
+		schema   *jsonschema.Schema
+		document []byte
+	}{
+		{"queued", one, created},
+		{"active", one, do(h, request{"GET", "/v2/images/" + string(active), nil, ""}).Body.Bytes()},
+		{"list", many, do(h, request{"GET", "/v2/images?limit=1", nil, ""}).Body.Bytes()},
+		{"empty list", many, do(h, request{"GET", "/v2/images?limit=0", nil, ""}).Body.Bytes()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(tt.document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.schema.Validate(value); err != nil {
+				t.Errorf("%s\n%v", tt.document, err)
+			}
+		})
+	}
+	for _, bad := range []string{`{"id":"x"}`, `{"os_distro":5}`, `{"anything":5}`, `{"status":"lost"}`, `{"disk_format":"floppy"}`, `{"kernel_id":"x"}`} {
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(bad)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one.Validate(value) == nil {
+			t.Errorf("the schema allows %s", bad)
+		}
+	}
+}
