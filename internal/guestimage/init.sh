@@ -4,7 +4,9 @@
 exec </dev/null >/dev/ttyS0 2>&1
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
-for m in /modules/*.ko; do /bin/busybox insmod "$m"; done
+for m in /modules/*.ko; do
+	/bin/busybox insmod "$m" || { echo "guest: $m does not load"; /bin/busybox poweroff -f; }
+done
 
 # The bus answers when it is ready, within 10 seconds.
 n=0

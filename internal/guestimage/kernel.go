@@ -144,5 +144,6 @@ func (k *kernel) initramfs() ([]byte, error) {
 	for i, m := range k.modules {
 		w.file(fmt.Sprintf("modules/%02d.ko", i), m)
 	}
-	return packed.Bytes(), cmp.Or(w.close(), z.Close())
+	err = cmp.Or(w.close(), z.Close())
+	return packed.Bytes(), err
 }
