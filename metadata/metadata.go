@@ -65,6 +65,12 @@ type WriteTx interface {
 	// go (the latter into garbage) and only its id and number stay. Errors: image.ErrNotFound.
 	SaveImage(img *image.Image) error
 
+	// SaveMember makes the project a member of the image, or changes its member status: "pending", "accepted" or "rejected".
+	// Errors: image.ErrNotFound, image.ErrInvalid.
+	SaveMember(number int64, project, status string, now time.Time) error
+	// RemoveMember ends a membership. Errors: image.ErrNotFound.
+	RemoveMember(number int64, project string) error
+
 	AddUpload(u image.Upload) error
 	RemoveUpload(id string) error
 	RemoveGarbage(id int64) error
@@ -82,7 +88,7 @@ type TreeTx interface {
 	// TreeImages returns the active images of a directory with a number above after, by number.
 	TreeImages(dir Dir, after int64, limit int) ([]Entry, error)
 	// TreeLabels returns the labels of one kind with a number above after, by number, under which the scope has
-	// active images..
+	// active images.
 	TreeLabels(kind LabelKind, scope Scope, after int64, limit int) ([]Label, error)
 	// TreeLabel finds a label by its directory entry, and tells whether the scope has an active image under it.
 	// Errors: image.ErrNotFound when the value was never used or nothing is under it.

@@ -1,0 +1,307 @@
+package metadatatest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+var (
+	everything = metadata.Scope{}
+	publicOnly = metadata.Scope{All: []metadata.Condition{{Public: true}}}
+	trusted    = metadata.Scope{All: []metadata.Condition{{Public: true, Owners: []string{"p1", "p9"}}}}
+	ofP1       = metadata.Scope{Owner: "p1"}
+)
+
+// names lists a directory with pages of two, and checks that they are in order.
+func names(tx metadata.Tx, dir metadata.Dir) ([]string, error) {
+	var found []string
+	for after := int64(0); ; {
+		page, err := tx.TreeImages(dir, after, 2)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page {
+			if e.Number <= after {
+				return nil, fmt.Errorf("entry %d comes after %d", e.Number, after)
+			}
+			after = e.Number
+			img, err := tx.ImageByNumber(e.Number)
+			if err != nil {
+				return nil, err
+			}
+			if e.ID != img.ID || !e.CreatedAt.Equal(img.CreatedAt) || !e.UpdatedAt.Equal(img.UpdatedAt) {
+				return nil, fmt.Errorf("the entry %+v is not of image %s", e, print(img))
+			}
+			found = append(found, orZero(img.Name))
+		}
+		if len(page) < 2 {
+			return found, nil
+		}
+	}
+}
+
+func labels(tx metadata.Tx, kind metadata.LabelKind, scope metadata.Scope) ([]string, error) {
+	var found []string
+	for after := int64(0); ; {
+		page, err := tx.TreeLabels(kind, scope, after, 2)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range page {
+			if l.Number <= after || l.Entry != image.EntryName(l.Value) {
+				return nil, fmt.Errorf("label %+v after %d", l, after)
+			}
+			after = l.Number
+			if same, err := tx.LabelByNumber(kind, l.Number); err != nil || same != l {
+				return nil, fmt.Errorf("LabelByNumber(%d) = %+v, %w, want %+v", l.Number, same, err, l)
+			}
+			if same, err := tx.TreeLabel(kind, scope, l.Entry); err != nil || same != l {
+				return nil, fmt.Errorf("TreeLabel(%s) = %+v, %w, want %+v", l.Entry, same, err, l)
+			}
+			found = append(found, l.Value)
+		}
+		if len(page) < 2 {
+			slices.Sort(found)
+			return found, nil
+		}
+	}
+}
+
+func active(name, owner string, v image.Visibility, tags ...string) *image.Image {
+	img := newImage()
+	img.Name, img.Owner, img.Visibility, img.Tags, img.Hidden = pointer(name), owner, v, tags, false
+	return img
+}
+
+func testTree(t *testing.T, db metadata.DB) {
+	a, b, c := active("a", "p1", image.Private, "t"), active("b", "p2", image.Public, "t"), active("c", "p1", image.Public)
+	other := active("d", "", image.Shared, "t", "u")
+	waiting := active("w", "p1", image.Public, "t")
+	waiting.Status = image.Queued
+	create(t, db, a, b, c, other, waiting)
+	check := func(dir metadata.Dir, want string) {
+		t.Helper()
+		view(t, db, func(tx metadata.Tx) error {
+			got, err := names(tx, dir)
+			if err == nil && strings.Join(got, " ") != want {
+				t.Errorf("%+v lists %q, want %q", dir, got, want)
+			}
+			return err
+		})
+	}
+	tag := labelNumber(t, db, metadata.LabelTag, "t")
+	p1 := labelNumber(t, db, metadata.LabelProject, "p1")
+	for _, tt := range []struct {
+		scope                   metadata.Scope
+		images, tagged, project string
+	}{
+		{everything, "a b c d", "a b d", "a c"},
+		{publicOnly, "b c", "b", "c"},
+		{trusted, "a b c", "a b", "a c"},
+		{ofP1, "a c", "a", "a c"},
+		{metadata.Scope{All: publicOnly.All, Owner: "p1"}, "c", "", "c"},
+		{metadata.Scope{All: []metadata.Condition{{Owners: []string{"p1"}}, {Public: true}}}, "c", "", "c"},
+		{metadata.Scope{All: []metadata.Condition{{Public: true}, {Owners: []string{"p2"}}}}, "b", "b", ""},
+		{metadata.Scope{All: []metadata.Condition{{Owners: []string{"p1", "p2", "p1"}}}}, "a b c", "a b", "a c"},
+		{metadata.Scope{All: []metadata.Condition{{}}}, "", "", ""},
+		{metadata.Scope{Owner: "p9"}, "", "", ""},
+	} {
+		check(metadata.Dir{Scope: tt.scope}, tt.images)
+		check(metadata.Dir{Scope: tt.scope, Kind: metadata.LabelTag, Label: tag}, tt.tagged)
+		check(metadata.Dir{Scope: tt.scope, Kind: metadata.LabelProject, Label: p1}, tt.project)
+		check(metadata.Dir{Scope: tt.scope, Kind: metadata.LabelName, Label: tag}, "") // a tag is no name
+	}
+	view(t, db, func(tx metadata.Tx) error {
+		if e, err := tx.TreeImage(metadata.Dir{Scope: ofP1}, c.ID); err != nil || e.Number != c.Number || e.ID != c.ID {
+			t.Errorf("TreeImage = %+v, %v", e, err)
+		}
+		for _, id := range []image.ID{b.ID, waiting.ID, image.NewID()} {
+			_, err := tx.TreeImage(metadata.Dir{Scope: ofP1}, id)
+			wantError(t, "TreeImage of an image elsewhere", err, image.ErrNotFound)
+		}
+		return nil
+	})
+	a.Status = image.Deactivated
+	save(t, db, a)
+	check(metadata.Dir{}, "b c d")
+	a.Status, a.UpdatedAt = image.Active, epoch.Add(time.Hour)
+	c.Status = image.Deleted
+	save(t, db, a)
+	save(t, db, c)
+	check(metadata.Dir{Scope: ofP1}, "a")
+}
+
+func labelNumber(t *testing.T, db metadata.DB, kind metadata.LabelKind, value string) (number int64) {
+	t.Helper()
+	view(t, db, func(tx metadata.Tx) error {
+		l, err := tx.TreeLabel(kind, everything, image.EntryName(value))
+		number = l.Number
+		return err
+	})
+	return number
+}
+
+func testTreeLabels(t *testing.T, db metadata.DB) {
+	a, b := active("a/b", "p1", image.Private, "t"), active("..", "p2", image.Public, "t", strings.Repeat("日", 255))
+	nameless := active("", "", image.Public)
+	nameless.Name = nil
+	create(t, db, a, b, nameless)
+	number := labelNumber(t, db, metadata.LabelName, "a/b")
+	check := func(kind metadata.LabelKind, scope metadata.Scope, want ...string) {
+		t.Helper()
+		view(t, db, func(tx metadata.Tx) error {
+			got, err := labels(tx, kind, scope)
+			slices.Sort(want)
+			if err == nil && !slices.Equal(got, want) {
+				t.Errorf("labels %d of %+v are %q, want %q", kind, scope, got, want)
+			}
+			return err
+		})
+	}
+	check(metadata.LabelName, everything, "a/b", "..")
+	check(metadata.LabelName, publicOnly, "..")
+	check(metadata.LabelName, trusted, "a/b", "..")
+	check(metadata.LabelTag, ofP1, "t")
+	check(metadata.LabelProject, everything, "p1", "p2")
+	check(metadata.LabelProject, publicOnly, "p2")
+	check(metadata.LabelProject, metadata.Scope{Owner: "p1", All: publicOnly.All})
+	a.Name, a.Tags = pointer("new"), nil
+	save(t, db, a)
+	check(metadata.LabelName, everything, "new", "..")
+	view(t, db, func(tx metadata.Tx) error {
+		_, err := tx.TreeLabel(metadata.LabelName, everything, image.EntryName("a/b"))
+		wantError(t, "TreeLabel of a name nobody has any more", err, image.ErrNotFound)
+		_, err = tx.TreeLabel(metadata.LabelName, everything, "never")
+		wantError(t, "TreeLabel of a name nobody ever had", err, image.ErrNotFound)
+		if l, err := tx.LabelByNumber(metadata.LabelName, number); err != nil || l.Value != "a/b" || l.Entry != "a%2Fb" {
+			t.Errorf("LabelByNumber of an old name = %+v, %v", l, err)
+		}
+		_, err = tx.LabelByNumber(metadata.LabelTag, number)
+		wantError(t, "LabelByNumber of another kind", err, image.ErrNotFound)
+		return nil
+	})
+	a.Name = pointer("a/b")
+	save(t, db, a)
+	if again := labelNumber(t, db, metadata.LabelName, "a/b"); again != number {
+		t.Errorf("the label has number %d, and had %d", again, number)
+	}
+}
+
+// testRandomTree compares the directories of random images with the model.
+func testRandomTree(t *testing.T, db metadata.DB) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawModel(t, db)
+		defer empty(t, db, m)
+		err := db.View(ctx, func(tx metadata.Tx) error {
+			for range 20 {
+				if err := compareDir(t, tx, m, drawScope(t)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func drawScope(t *rapid.T) metadata.Scope {
+	owners := rapid.SliceOfN(rapid.SampledFrom(append(someProjects[1:], "p9")), 0, 2)
+	conditions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) metadata.Condition {
+		return metadata.Condition{Public: rapid.Bool().Draw(t, "public"), Owners: owners.Draw(t, "owners")}
+	}), 0, 2)
+	return metadata.Scope{All: conditions.Draw(t, "all"), Owner: oneOf(t, "owner", someProjects)}
+}
+
+func inScope(img *image.Image, s metadata.Scope) bool {
+	return img.Status == image.Active && (s.Owner == "" || img.Owner == s.Owner) &&
+		!slices.ContainsFunc(s.All, func(c metadata.Condition) bool {
+			return !(c.Public && img.Visibility == image.Public || slices.Contains(c.Owners, img.Owner))
+		})
+}
+
+func compareDir(t *rapid.T, tx metadata.Tx, m model, scope metadata.Scope) error {
+	kind := oneOf(t, "kind", []metadata.LabelKind{metadata.LabelName, metadata.LabelTag, metadata.LabelProject})
+	under := map[string][]*image.Image{}
+	for _, img := range m {
+		if !inScope(img.Image, scope) {
+			continue
+		}
+		for _, value := range valuesOf(img.Image, kind) {
+			under[value] = append(under[value], img.Image)
+		}
+	}
+	var values []string
+	for v := range under {
+		values = append(values, v)
+	}
+	slices.Sort(values)
+	got, err := labels(tx, kind, scope)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, values) {
+		t.Fatalf("labels %d of %+v are %q, want %q", kind, scope, got, values)
+	}
+	for _, v := range values {
+		l, err := tx.TreeLabel(kind, scope, image.EntryName(v))
+		if err != nil {
+			return err
+		}
+		if err := compareImages(t, tx, metadata.Dir{Scope: scope, Kind: kind, Label: l.Number}, under[v]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func valuesOf(img *image.Image, kind metadata.LabelKind) []string {
+	switch {
+	case kind == metadata.LabelTag:
+		return img.Tags
+	case kind == metadata.LabelName && img.Name != nil:
+		return []string{*img.Name}
+	case kind == metadata.LabelProject && img.Owner != "":
+		return []string{img.Owner}
+	}
+	return nil
+}
+
+func compareImages(t *rapid.T, tx metadata.Tx, dir metadata.Dir, want []*image.Image) error {
+	slices.SortFunc(want, func(a, b *image.Image) int { return int(a.Number - b.Number) })
+	var expected []string
+	for _, img := range want {
+		expected = append(expected, orZero(img.Name))
+	}
+	got, err := names(tx, dir)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, expected) {
+		t.Fatalf("%+v lists %q, want %q", dir, got, expected)
+	}
+	newest := slices.DeleteFunc(slices.Clone(want), func(img *image.Image) bool { return img.Hidden })
+	slices.SortFunc(newest, byAge)
+	latest, err := tx.Latest(dir)
+	switch {
+	case len(newest) == 0:
+		if err == nil {
+			t.Fatalf("Latest(%+v) = %+v, want none", dir, latest)
+		}
+		return nil
+	case err != nil:
+		return err
+	case latest.ID != newest[0].ID:
+		t.Fatalf("Latest(%+v) = %s, want %s", dir, latest.ID, newest[0].ID)
+	}
+	return nil
+}

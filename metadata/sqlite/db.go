@@ -1,0 +1,158 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// Config says where the database is.
+type Config struct {
+	Path       string           // of the file; made when it does not exist, its directory must
+	Logger     *slog.Logger     // nil discards
+	Readers    int              // connections that read; 0 for 4
+	CacheBytes int64            // page cache of all connections together; 0 for 12 MiB
+	Now        func() time.Time // nil for time.Now
+}
+
+// DB implements metadata.DB.
+type DB struct {
+	readers *pool
+	writer  *writer
+	feed    *feed
+	now     func() time.Time
+}
+
+var _ metadata.DB = (*DB)(nil)
+
+// Open opens the database, makes it if need be, and brings its tables up to date.
+// Errors: metadata.ErrNewer, image.ErrUnavailable.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFile(cfg.Path); err != nil {
+		return nil, err
+	}
+	// Of the cache, a third is the writer's: a group of updates touches more pages than a page of a list.
+	w, err := openWriter(cfg.Path, cfg.CacheBytes/3)
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := migrate(ctx, w)
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	if from != to {
+		cfg.Logger.Info("metadata database migrated", "path", cfg.Path, "from", from, "to", to)
+	}
+	last, err := lastSequence(ctx, w)
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	share := cfg.CacheBytes * 2 / 3 / int64(cfg.Readers)
+	db := &DB{
+		readers: newPool(cfg.Readers, func() (*conn, error) { return openReader(cfg.Path, share) }),
+		feed:    newFeed(last),
+		now:     cfg.Now,
+	}
+	db.writer = &writer{conn: w, committed: db.feed.publish}
+	return db, nil
+}
+
+func (cfg Config) complete() (Config, error) {
+	if cfg.Path == "" {
+		return cfg, errors.New("sqlite: path is not set")
+	}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return cfg, fmt.Errorf("sqlite: %w", err)
+	}
+	cfg.Path = path
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	cfg.Readers = cmp.Or(cfg.Readers, 4)
+	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 12<<20)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return cfg, nil
+}
+
+// busyTimeout is how long a connection waits for another process, such as a backup that restarts the log.
+const busyTimeout = "5000" // milliseconds
+
+func openWriter(path string, cacheBytes int64) (*conn, error) {
+	return openTuned(path, url.Values{"mode": {"rw"}, "_busy_timeout": {busyTimeout}}, []string{
+		"PRAGMA journal_mode = WAL",
+		"PRAGMA synchronous = FULL",
+		"PRAGMA foreign_keys = ON",
+		"PRAGMA wal_autocheckpoint = 4000",     // pages: 16 MiB
+		"PRAGMA journal_size_limit = 67108864", // what a long read let the log grow to is given back
+		"PRAGMA secure_delete = OFF",           // what is deleted here was never secret
+		"PRAGMA cell_size_check = ON",          // meet a corrupt page with an error
+		fmt.Sprintf("PRAGMA cache_size = -%d", cacheBytes>>10),
+	})
+}
+
+func openReader(path string, cacheBytes int64) (*conn, error) {
+	return openTuned(path, url.Values{"mode": {"rw"}, "_busy_timeout": {busyTimeout}}, []string{
+		"PRAGMA query_only = ON",
+		"PRAGMA cell_size_check = ON",
+		fmt.Sprintf("PRAGMA cache_size = -%d", cacheBytes>>10),
+	})
+}
+
+// openTuned opens a connection and runs the pragmas, which all of ours have in common with the last two: temporary results
+// stay in memory, so that reading needs no disk space, and the schema is not trusted to call anything.
+func openTuned(path string, parameters url.Values, pragmas []string) (*conn, error) {
+	c, err := openConn(path, parameters)
+	if err != nil {
+		return nil, err
+	}
+	for _, sql := range append(pragmas, "PRAGMA temp_store = MEMORY", "PRAGMA trusted_schema = OFF") {
+		if err := c.query(context.Background(), sql, nil, ignoreRow); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
+	return c, nil
+}
+
+// View implements metadata.DB.
+func (db *DB) View(ctx context.Context, fn func(metadata.Tx) error) error {
+	c, err := db.readers.get(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.readers.put(c)
+	if _, err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+	// Nothing was written, so there is nothing that a rollback could lose; it also runs when fn panics.
+	defer c.exec("ROLLBACK")
+	return fn(&tx{ctx: ctx, conn: c})
+}
+
+// Update implements metadata.DB.
+func (db *DB) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	return db.writer.update(ctx,
+		func(t *writeTx) error { return fn(t) },
+		func(c *conn) *writeTx { return &writeTx{tx: tx{ctx: ctx, conn: c}, now: db.now} })
+}
+
+// WaitChange implements metadata.DB.
+func (db *DB) WaitChange(ctx context.Context, after int64) error { return db.feed.wait(ctx, after) }
+
+// Close waits for what is under way.
+func (db *DB) Close() error {
+	db.feed.close()
+	// The writer is closed last: it is the one that may fold the log into the database file.
+	return errors.Join(db.readers.close(), db.writer.close())
+}

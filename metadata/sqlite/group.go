@@ -1,0 +1,269 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+const (
+	maxGroup    = 128                   // updates in one commit
+	maxGroupAge = 20 * time.Millisecond // after which nobody else joins it
+	maxTries    = 3                     // of an update whose group was lost by another's fault
+)
+
+// A group is a transaction that several updates share: the fsync of a commit costs as much as several updates. Whoever has
+// the turn runs his update in a savepoint and hands the open transaction to the next in line; the last one commits. Each
+// update runs in the goroutine of its caller, so a panic stays with him who caused it.
+type group struct {
+	started time.Time
+	kept    int           // updates that wait for the commit
+	newest  int64         // sequence of the last change in it
+	done    chan struct{} // closed after the commit
+	err     error         // of the commit
+}
+
+// errLost says that the transaction went away under an update by the fault of another one in its group.
+var errLost = errors.New("the shared transaction was rolled back")
+
+// A writer hands the turn to write from update to update, first come first served.
+type writer struct {
+	conn      *conn         // belongs to who has the turn
+	group     *group        // likewise; nil when no transaction is open
+	committed func(n int64) // told the newest sequence after each commit
+
+	mu     sync.Mutex
+	taken  bool // somebody has the turn
+	line   []chan struct{}
+	closed bool
+}
+
+// enter waits for the turn.
+func (w *writer) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("write to the metadata database: %w", context.Cause(ctx))
+	}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return errClosed
+	}
+	if !w.taken {
+		w.taken = true
+		w.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	w.line = append(w.line, turn)
+	w.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	if !w.leaveLine(turn) { // the turn came at the same moment, perhaps with an open transaction that needs its commit
+		w.exit()
+	}
+	return fmt.Errorf("wait to write to the metadata database: %w", context.Cause(ctx))
+}
+
+func (w *writer) leaveLine(turn chan struct{}) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, t := range w.line {
+		if t == turn {
+			w.line = append(w.line[:i:i], w.line[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// exit passes the turn on; it ends the open transaction first, unless the next in line may join it.
+func (w *writer) exit() {
+	if g := w.group; g != nil && (!w.someoneWaits() || g.kept >= maxGroup || time.Since(g.started) > maxGroupAge) {
+		w.end()
+	}
+	for {
+		w.mu.Lock()
+		if len(w.line) > 0 {
+			next := w.line[0]
+			w.line = w.line[1:]
+			w.mu.Unlock()
+			close(next)
+			return
+		}
+		if w.group == nil {
+			w.taken = false
+			w.mu.Unlock()
+			return
+		}
+		w.mu.Unlock() // he who waited gave up
+		w.end()
+	}
+}
+
+func (w *writer) someoneWaits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.line) > 0
+}
+
+// begin opens a transaction unless one is open already, and a savepoint in it.
+func (w *writer) begin() error {
+	if w.group == nil {
+		if _, err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		w.group = &group{started: time.Now(), done: make(chan struct{})}
+	}
+	_, err := w.conn.exec("SAVEPOINT one")
+	return err
+}
+
+// keep ends a savepoint, whose work will be committed.
+func (w *writer) keep() error {
+	_, err := w.conn.exec("RELEASE one")
+	if err == nil {
+		w.group.kept++
+	}
+	return err
+}
+
+// undo rolls a savepoint back. SQLite undoes the whole transaction by itself when the disk is full: then the group is lost.
+func (w *writer) undo() {
+	_, err := w.conn.exec("ROLLBACK TO one")
+	if err == nil {
+		_, err = w.conn.exec("RELEASE one")
+	}
+	if err != nil {
+		w.lose(errLost)
+	}
+}
+
+// end commits the open transaction and tells those who wait for it.
+func (w *writer) end() {
+	g := w.group
+	if g.kept == 0 {
+		w.lose(nil)
+		return
+	}
+	if _, err := w.conn.exec("COMMIT"); err != nil {
+		w.lose(fmt.Errorf("%w: %w", errLost, err))
+		return
+	}
+	w.group = nil
+	if g.newest > 0 {
+		w.committed(g.newest)
+	}
+	close(g.done)
+}
+
+func (w *writer) lose(err error) {
+	g := w.group
+	w.group = nil
+	if !w.conn.raw.AutoCommit() {
+		if _, rollback := w.conn.exec("ROLLBACK"); rollback != nil {
+			err = errors.Join(err, rollback)
+		}
+	}
+	g.err = err
+	close(g.done)
+}
+
+// update runs fn until its outcome is certain: committed, refused by fn, or impossible.
+func (w *writer) update(ctx context.Context, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+	for try := 1; ; try++ {
+		err := w.try(ctx, fn, tx)
+		if !errors.Is(err, errLost) {
+			return err
+		}
+		if try == maxTries {
+			if !errors.Is(err, image.ErrUnavailable) {
+				err = fmt.Errorf("write to the metadata database: %w: %w", image.ErrUnavailable, err)
+			}
+			return err
+		}
+	}
+}
+
+// try runs fn in a group and waits for its commit.
+func (w *writer) try(ctx context.Context, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+	if err := w.enter(ctx); err != nil {
+		return err
+	}
+	if err := w.begin(); err != nil {
+		if w.group != nil {
+			w.lose(errLost)
+		}
+		w.exit()
+		return err
+	}
+	g := w.group
+	err := w.run(fn, tx(w.conn))
+	// An error that fn drew from what is committed already, or that took the group down, needs no commit to be true.
+	final := err != nil && (g.kept == 0 || w.group != g)
+	if err == nil {
+		if lost := w.keep(); lost != nil {
+			w.lose(fmt.Errorf("%w: %w", errLost, lost))
+		}
+	}
+	w.exit()
+	if final {
+		return err
+	}
+	<-g.done
+	if g.err != nil {
+		return g.err
+	}
+	return err
+}
+
+// run calls fn and undoes what it did when it fails, panics or exits its goroutine.
+func (w *writer) run(fn func(*writeTx) error, tx *writeTx) (err error) {
+	returned := false
+	defer func() {
+		tx.conn = nil
+		if !returned {
+			w.undo()
+			w.exit()
+		}
+	}()
+	err = fn(tx)
+	returned = true
+	if err != nil {
+		w.undo()
+		return err
+	}
+	w.group.newest = max(w.group.newest, tx.newest)
+	return nil
+}
+
+// close waits for the updates under way and refuses further ones.
+func (w *writer) close() error {
+	w.mu.Lock()
+	closed := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if closed {
+		return nil
+	}
+	turn := make(chan struct{})
+	w.mu.Lock()
+	if w.taken {
+		w.line = append(w.line, turn)
+	} else {
+		w.taken = true
+		close(turn)
+	}
+	w.mu.Unlock()
+	<-turn
+	if w.group != nil {
+		w.end()
+	}
+	return w.conn.close()
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// applicationID stands in bytes 68 to 71 of the file and tells whose database it is: "VTRN".
+const applicationID = 0x5654524e
+
+// newestVersion is that of this program: the number of its migrations.
+func newestVersion() (int64, error) {
+	names, err := migrationNames()
+	return int64(len(names)), err
+}
+
+func migrationNames() ([]string, error) { return fs.Glob(migrations, "migrations/*.sql") }
+
+// migrate brings the tables up to date, one transaction for each step.
+func migrate(ctx context.Context, c *conn) (from, to int64, err error) {
+	names, err := migrationNames()
+	if err != nil {
+		return 0, 0, err
+	}
+	from, err = checkVersion(ctx, c)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i, name := range names[from:] { // they are sorted
+		if err := step(c, name, from+int64(i)+1); err != nil {
+			return 0, 0, fmt.Errorf("migrate %s with %s: %w", c.path, name, err)
+		}
+	}
+	return from, int64(len(names)), nil
+}
+
+// checkVersion returns the version of the database. Errors: metadata.ErrNewer, and for what is not ours.
+func checkVersion(ctx context.Context, c *conn) (int64, error) {
+	have, _, err := c.queryInt(ctx, "PRAGMA user_version")
+	if err != nil {
+		return 0, err
+	}
+	owner, _, err := c.queryInt(ctx, "PRAGMA application_id")
+	if err != nil {
+		return 0, err
+	}
+	tables, _, err := c.queryInt(ctx, "SELECT count(*) FROM sqlite_schema")
+	if err != nil {
+		return 0, err
+	}
+	newest, err := newestVersion()
+	switch {
+	case err != nil:
+		return 0, err
+	case owner != applicationID && (owner != 0 || tables > 0):
+		return 0, fmt.Errorf("%s is the database of another program, and is left alone", c.path)
+	case have > newest:
+		return 0, fmt.Errorf("open %s: %w: it has version %d, and this program knows versions up to %d; install the newer version again, "+
+			"or restore a backup made before the upgrade", c.path, metadata.ErrNewer, have, newest)
+	}
+	return have, nil
+}
+
+func step(c *conn, name string, version int64) (err error) {
+	sql, err := migrations.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA application_id = %d;\nPRAGMA user_version = %d;\nCOMMIT;", sql, applicationID, version)
+	if _, err = c.raw.Exec(script, nil); err == nil {
+		return nil
+	}
+	err = translate(c.path, err)
+	if !c.raw.AutoCommit() {
+		if _, rollback := c.exec("ROLLBACK"); rollback != nil {
+			err = errors.Join(err, rollback)
+		}
+	}
+	return err
+}
+
+// prepareFile makes the database file, readable by its owner alone since locations may carry credentials, and refuses to
+// follow links out of its directory.
+func prepareFile(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		switch info, err := os.Lstat(path + suffix); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("open the metadata database: %w", err)
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("open the metadata database: %s%s is not a regular file (%s)", path, suffix, info.Mode())
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the metadata database: %w: %w", image.ErrUnavailable, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open the metadata database: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,148 @@
+package sqlite
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// reindex brings the derived tables from what the record was (nil when it is new) to what it is.
+func (t *writeTx) reindex(old, r *record) error {
+	was, err := t.index(old)
+	if err != nil {
+		return err
+	}
+	is, err := t.index(r)
+	if err != nil {
+		return err
+	}
+	if old != nil && old.CreatedAt.UnixMicro() != r.CreatedAt.UnixMicro() { // it is part of every key
+		if err := t.moveIndex(old, was, &index{}); err != nil {
+			return err
+		}
+		was = &index{}
+	}
+	if err := t.moveIndex(r, was, is); err != nil {
+		return err
+	}
+	return t.reindexLocations(old, r)
+}
+
+// moveIndex writes the difference between two indices of one image.
+func (t *writeTx) moveIndex(r *record, was, is *index) error {
+	created, id := r.CreatedAt.UnixMicro(), packID(r.ID)
+	for _, list := range was.lists {
+		stays := slices.Contains(is.lists, list)
+		if !stays {
+			if _, err := t.exec(`DELETE FROM listings WHERE list = ? AND created_at = ? AND id = ?`, list, created, id); err != nil {
+				return err
+			}
+		}
+		for f := range was.facets {
+			if stays && is.facets[f] {
+				continue
+			}
+			if _, err := t.exec(`DELETE FROM facets WHERE list = ? AND facet = ? AND created_at = ? AND id = ?`,
+				list, f[:], created, id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, list := range is.lists {
+		stayed := slices.Contains(was.lists, list)
+		if err := t.writeListing(r, list, stayed, was, is); err != nil {
+			return err
+		}
+		for f := range is.facets {
+			if stayed && was.facets[f] {
+				continue
+			}
+			if _, err := t.exec(`INSERT INTO facets (list, facet, created_at, id, number) VALUES (?, ?, ?, ?, ?)`,
+				list, f[:], created, id, r.Number); err != nil {
+				return err
+			}
+		}
+	}
+	return t.moveBranches(r.Number, was, is)
+}
+
+func (t *writeTx) writeListing(r *record, list int64, stayed bool, was, is *index) error {
+	created, id := r.CreatedAt.UnixMicro(), packID(r.ID)
+	if !stayed {
+		_, err := t.exec(`INSERT INTO listings (list, created_at, id, number, updated_at, name, status, container_format, disk_format, size)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append([]any{list, created, id, r.Number}, is.keys...)...)
+		return err
+	}
+	// Only the columns that changed are set: SQLite rewrites the entries of every index that a set column is part of.
+	var set []string
+	var args []any
+	for i, column := range listingKeys {
+		if is.keys[i] != was.keys[i] {
+			set = append(set, column+" = ?")
+			args = append(args, is.keys[i])
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	_, err := t.exec(`UPDATE listings SET `+strings.Join(set, ", ")+` WHERE list = ? AND created_at = ? AND id = ?`,
+		append(args, list, created, id)...)
+	return err
+}
+
+func (t *writeTx) moveBranches(number int64, was, is *index) error {
+	for b := range was.branches {
+		if is.branches[b] {
+			continue
+		}
+		if _, err := t.exec(`DELETE FROM tree WHERE scope = ? AND kind = ? AND label = ? AND number = ?`,
+			b.scope, int64(b.kind), b.label, number); err != nil {
+			return err
+		}
+	}
+	for b := range is.branches {
+		key := []any{b.scope, int64(b.kind), b.label, number}
+		var err error
+		switch {
+		case !was.branches[b]:
+			_, err = t.exec(`INSERT INTO tree (scope, kind, label, number, id, created_at, updated_at, owner, public, hidden)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append(key, is.leaf...)...)
+		case !sameLeaf(was.leaf, is.leaf):
+			_, err = t.exec(`UPDATE tree SET updated_at = ?5, owner = ?6, public = ?7, hidden = ?8
+				WHERE scope = ?1 AND kind = ?2 AND label = ?3 AND number = ?4`, append(key, is.leaf[2:]...)...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameLeaf compares what may change: ids never do.
+func sameLeaf(a, b []any) bool { return slices.Equal(a[2:], b[2:]) }
+
+func (t *writeTx) reindexLocations(old, r *record) error {
+	var was []image.Location
+	if old != nil {
+		was = old.Locations
+	}
+	in := func(list []image.Location, l image.Location) bool {
+		return slices.ContainsFunc(list, func(o image.Location) bool { return o.Store == l.Store && o.URL == l.URL })
+	}
+	for _, l := range was {
+		if !in(r.Locations, l) {
+			if _, err := t.exec(`DELETE FROM locations WHERE store = ? AND url = ? AND number = ?`, l.Store, l.URL, r.Number); err != nil {
+				return err
+			}
+		}
+	}
+	for _, l := range r.Locations {
+		if !in(was, l) {
+			if _, err := t.exec(`INSERT OR IGNORE INTO locations (store, url, number) VALUES (?, ?, ?)`, l.Store, l.URL, r.Number); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
