@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -157,5 +159,32 @@ func TestCancelled(t *testing.T) {
 		}
 		checkNothingLeft(t, in, store)
 		cancel(nil)
+	}
+}
+
+// A store is shown the file of a request that has one, and of no other.
+func TestFileSource(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "staged"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	store, in := newStore(t), newIngester(t, Config{})
+	for _, want := range []*os.File{f, nil} {
+		var got *os.File
+		req := upload(putFunc{store, func(ctx context.Context, src imagestore.Source) error {
+			if fs, ok := src.(imagestore.FileSource); ok {
+				got = fs.File()
+			}
+			_, err := src.Next(ctx)
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}}, f)
+		req.File = want
+		if _, err := in.Copy(t.Context(), req); err != nil || got != want {
+			t.Errorf("Copy = %v, shows the file %v, want %v", err, got, want)
+		}
 	}
 }

@@ -176,24 +176,28 @@ func writeMarker(r *root, m marker) error {
 	return r.sync()
 }
 
-// makeDirectory makes a directory with what is missing above it, durably.
+// makeDirectory makes a directory with what is missing above it, durably. That something exists does not tell that it
+// survives a power cut: an earlier start may have been killed before it came to its fsync.
 func makeDirectory(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(path)
-	if err := makeDirectory(parent); err != nil {
+	if err := os.MkdirAll(path, dirMode); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	for path != "/" {
+		path = filepath.Dir(path)
+		r, err := openRoot(path)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil // nothing in there is our doing
+		}
+		if err != nil {
+			return err
+		}
+		err = r.sync()
+		r.Close()
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EROFS) { // of those that cannot change
+			return err
+		}
 	}
-	r, err := openRoot(parent)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return r.sync()
+	return nil
 }
 
 // isEmpty reports whether a directory holds nothing but what a fresh file system or an interrupted first start leaves.

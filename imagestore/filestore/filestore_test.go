@@ -6,11 +6,13 @@ import (
 
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"github.com/vitrine-image/vitrine/internal/crashfs"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
+	crashfs.ServeIfChild()
 	if os.Getenv(crashVariable) != "" {
 		crash() // does not return
 	}

@@ -78,10 +78,10 @@ func (s *Store) reject(d *directory, why string) {
 
 // adopt makes a new directory the store's.
 func (s *Store) adopt(d *directory) error {
+	if err := makeDirectory(d.path); err != nil {
+		return err
+	}
 	if d.root == nil {
-		if err := makeDirectory(d.path); err != nil {
-			return err
-		}
 		r, err := openRoot(d.path)
 		if err != nil {
 			return err
@@ -114,13 +114,21 @@ func (s *Store) markAll(old []*marker) error {
 	}
 	for _, isNew := range []bool{true, false} {
 		for i, d := range s.dirs {
-			if d.root == nil || (old[i] == nil) != isNew || !isNew && slices.Equal(old[i].Directories, m.Directories) {
+			if d.root == nil || (old[i] == nil) != isNew {
 				continue
 			}
-			if err := writeMarker(d.root, m); err != nil {
+			if err := d.mark(old[i], m); err != nil {
 				return fmt.Errorf("mark directory %s: %w", d.path, err)
 			}
 		}
 	}
 	return nil
+}
+
+// mark makes m the directory's durable marker.
+func (d *directory) mark(old *marker, m marker) error {
+	if old != nil && slices.Equal(old.Directories, m.Directories) {
+		return d.root.sync() // whoever wrote it may not have come so far
+	}
+	return writeMarker(d.root, m)
 }
