@@ -1,0 +1,87 @@
+package imageservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// Delete removes an image: first the record, then the bytes; the id is never used again. An upload under way ends.
+// Errors: image.ErrForbidden when it is protected, image.ErrInUse when it is open through the mount (unless the
+// service puts such images into the trash), image.ErrInvalid when its status does not allow it.
+func (s *Session) Delete(ctx context.Context, id image.ID) error {
+	var number int64
+	err := s.svc.db.View(ctx, func(tx metadata.Tx) error {
+		img, err := s.deletable(tx, id)
+		if err == nil {
+			number = img.Number
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	users, end, err := s.svc.holds.beginDelete(ctx, number)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if users > 0 && !s.svc.trash {
+		return &image.InUseError{ID: id, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
+	}
+	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		img, err := s.deletable(tx, id)
+		if err != nil {
+			return err
+		}
+		if err := img.SetStatus(image.Deleted); err != nil {
+			return image.Errorf(image.ErrInvalid, "%s", err)
+		}
+		img.UpdatedAt = s.svc.timestamp()
+		return tx.SaveImage(img)
+	})
+	if err != nil {
+		return err
+	}
+	s.svc.stopUploads(context.WithoutCancel(ctx), number)
+	if err := s.svc.CollectGarbage(context.WithoutCancel(ctx)); err != nil {
+		s.svc.log.WarnContext(ctx, "the data of a deleted image stays for now", "image_id", id, "error", err)
+	}
+	return nil
+}
+
+func (s *Session) deletable(tx metadata.Tx, id image.ID) (*image.Image, error) {
+	img, err := s.writable(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if img.Protected {
+		return nil, image.Errorf(image.ErrForbidden, "Image %s is protected and cannot be deleted.", id)
+	}
+	return img, nil
+}
+
+// stopUploads ends the uploads of a deleted image that run in this process; they remove what they wrote.
+func (s *Service) stopUploads(ctx context.Context, number int64) {
+	var u image.Upload
+	err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+		u, err = tx.Upload(number)
+		return err
+	})
+	if err != nil {
+		if !errors.Is(err, image.ErrNotFound) {
+			s.log.WarnContext(ctx, "the upload of a deleted image goes on to its end", "error", err)
+		}
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cancel := s.uploads[u.ID]; cancel != nil {
+		cancel(errDeleted)
+	}
+}
+
+var errDeleted = image.Errorf(image.ErrGone, "The image was deleted while its data was being uploaded.")

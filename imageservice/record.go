@@ -1,0 +1,147 @@
+package imageservice
+
+import (
+	"context"
+	"slices"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// Create records a new, queued image. Each edit adds a field or property; id may be empty for a random one.
+// Errors: those of image.Image.Apply, image.ErrTooLarge over a quota, image.ErrConflict when the id exists or existed.
+func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
+	if s.caller.Anonymous {
+		return nil, image.Errorf(image.ErrForbidden, "You are not permitted to create images.")
+	}
+	if id == "" {
+		id = image.NewID()
+	}
+	now := s.svc.timestamp()
+	img := &image.Image{ID: id, Owner: s.caller.ProjectID, Status: image.Queued, Visibility: image.Shared,
+		CreatedAt: now, UpdatedAt: now}
+	blank := img.Clone()
+	if err := img.Apply(edits); err != nil {
+		return nil, err
+	}
+	if err := s.checkEdits(blank, img); err != nil {
+		return nil, err
+	}
+	if err := s.svc.checkQuotas(img); err != nil {
+		return nil, err
+	}
+	err := s.svc.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.CreateImage(img) })
+	return img, err
+}
+
+// Get returns an image. Errors: image.ErrNotFound, also for what the caller may not see.
+func (s *Session) Get(ctx context.Context, id image.ID) (img *image.Image, err error) {
+	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
+		img, err = s.visible(tx, id)
+		return err
+	})
+	return img, err
+}
+
+// List returns a page of the images that the caller sees. Errors: image.ErrInvalid for an unknown marker.
+func (s *Session) List(ctx context.Context, q image.Query) (page []*image.Image, err error) {
+	q.Caller = s.caller
+	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
+		page, err = tx.Images(q)
+		return err
+	})
+	return page, err
+}
+
+// Edit applies the edits in their order, all or none, and returns the image as it is then.
+// Errors: those of image.Image.Apply, image.ErrNotFound, image.ErrForbidden, image.ErrTooLarge over a quota.
+func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
+	return s.change(ctx, id, func(img *image.Image) (bool, error) {
+		before := img.Clone()
+		if err := img.Apply(edits); err != nil {
+			return false, err
+		}
+		if err := s.checkEdits(before, img); err != nil {
+			return false, err
+		}
+		return len(edits) > 0, s.svc.checkQuotas(img)
+	})
+}
+
+// AddTag gives the image a tag; a tag that it has already is no error.
+func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
+	if err := image.CheckTag(tag); err != nil {
+		return err
+	}
+	_, err := s.change(ctx, id, func(img *image.Image) (bool, error) {
+		at, have := slices.BinarySearch(img.Tags, tag)
+		if have {
+			return false, nil
+		}
+		img.Tags = slices.Insert(img.Tags, at, tag)
+		return true, s.svc.checkQuotas(img)
+	})
+	return err
+}
+
+// RemoveTag takes a tag away. Errors: image.ErrNotFound also when the image has no such tag.
+func (s *Session) RemoveTag(ctx context.Context, id image.ID, tag string) error {
+	_, err := s.change(ctx, id, func(img *image.Image) (bool, error) {
+		at, have := slices.BinarySearch(img.Tags, tag)
+		if !have {
+			return false, image.Errorf(image.ErrNotFound, "Image %s has no tag %q", id, tag)
+		}
+		img.Tags = slices.Delete(img.Tags, at, at+1)
+		return true, nil
+	})
+	return err
+}
+
+// Deactivate stops downloads for all but admins. Errors: image.ErrForbidden when the image is not active.
+func (s *Session) Deactivate(ctx context.Context, id image.ID) error {
+	return s.switchTo(ctx, id, "deactivate", image.Deactivated)
+}
+
+// Reactivate allows downloads again. Errors: image.ErrForbidden when the image is not deactivated.
+func (s *Session) Reactivate(ctx context.Context, id image.ID) error {
+	return s.switchTo(ctx, id, "reactivate", image.Active)
+}
+
+func (s *Session) switchTo(ctx context.Context, id image.ID, verb string, to image.Status) error {
+	_, err := s.change(ctx, id, func(img *image.Image) (bool, error) {
+		if img.Status != image.Active && img.Status != image.Deactivated {
+			return false, image.Errorf(image.ErrForbidden, "Not allowed to %s an image in status '%s'", verb, img.Status)
+		}
+		if img.Status == to {
+			return false, nil
+		}
+		return true, img.SetStatus(to)
+	})
+	return err
+}
+
+// change loads an image that the caller may write, lets fn change it, and saves it if fn says that it did.
+func (s *Session) change(ctx context.Context, id image.ID, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
+	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		if img, err = s.writable(tx, id); err != nil {
+			return err
+		}
+		changed, err := fn(img)
+		if err != nil || !changed {
+			return err
+		}
+		img.UpdatedAt = s.svc.timestamp()
+		return tx.SaveImage(img)
+	})
+	return img, err
+}
+
+func (s *Service) checkQuotas(img *image.Image) error {
+	if n := len(img.Properties); s.limits.Properties >= 0 && n > s.limits.Properties {
+		return &image.QuotaError{Resource: "image_property_quota", Limit: int64(s.limits.Properties), Attempted: int64(n)}
+	}
+	if n := len(img.Tags); s.limits.Tags >= 0 && n > s.limits.Tags {
+		return &image.QuotaError{Resource: "image_tag_quota", Limit: int64(s.limits.Tags), Attempted: int64(n)}
+	}
+	return nil
+}

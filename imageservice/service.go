@@ -1,0 +1,104 @@
+// Package imageservice holds the verbs: what a caller can do with images. A verb checks rights and limits, moves bytes
+// through ingest and imagestore, and records what happened in metadata. Start reading at Service.As, which gives a
+// Session; what the daemon itself does (sweeping, the mount's tree) are methods of Service and Tree.
+package imageservice
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// Limits bound what one image may be. Numbers of properties and tags below 0 mean no limit.
+type Limits struct {
+	ImageSize  int64 // bytes
+	Properties int
+	Tags       int
+}
+
+// DefaultLimits are those of the API that clients know.
+var DefaultLimits = Limits{ImageSize: 1 << 40, Properties: 128, Tags: 128}
+
+// Config is what a Service needs.
+type Config struct {
+	DB       metadata.DB
+	Stores   *imagestore.Set
+	Ingest   *ingest.Ingester
+	Instance string // names this process in reservations; unlike that of any process before
+	Limits   Limits
+	// TrashInUse lets DELETE succeed for an image that is open through the mount: its bytes stay until the last
+	// handle is closed. Otherwise such a DELETE is refused.
+	TrashInUse bool
+	Logger     *slog.Logger     // nil discards
+	Now        func() time.Time // nil is time.Now
+}
+
+// A Service knows the verbs. It is safe for concurrent use.
+type Service struct {
+	db       metadata.DB
+	stores   *imagestore.Set
+	ingest   *ingest.Ingester
+	instance string
+	limits   Limits
+	trash    bool
+	log      *slog.Logger
+	now      func() time.Time
+	holds    *holds
+
+	collecting sync.Mutex // one collection of garbage at a time
+
+	mu      sync.Mutex
+	uploads map[string]context.CancelCauseFunc // running in this process, by upload id
+}
+
+// New returns a service. It starts no goroutines.
+func New(cfg Config) (*Service, error) {
+	switch {
+	case cfg.DB == nil:
+		return nil, errors.New("imageservice: no database")
+	case cfg.Stores == nil:
+		return nil, errors.New("imageservice: no stores")
+	case cfg.Ingest == nil:
+		return nil, errors.New("imageservice: no ingester")
+	case cfg.Instance == "":
+		return nil, errors.New("imageservice: the instance has no name")
+	}
+	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits,
+		trash: cfg.TrashInUse, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
+		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc)}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.limits == (Limits{}) {
+		s.limits = DefaultLimits
+	}
+	return s, nil
+}
+
+// A Session is the service as one caller sees it. It is safe for concurrent use.
+type Session struct {
+	svc    *Service
+	caller image.Caller
+}
+
+// As returns the service as the caller sees it.
+func (s *Service) As(c image.Caller) *Session { return &Session{svc: s, caller: c} }
+
+// CheckReady reports why the service could not answer now, if so.
+func (s *Service) CheckReady(ctx context.Context) error {
+	return s.db.View(ctx, func(tx metadata.Tx) error {
+		_, err := tx.LastChange()
+		return err
+	})
+}
+
+// timestamp is now, in the resolution that the database keeps.
+func (s *Service) timestamp() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,109 @@
+package imageservice_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"path/filepath"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imageservice/servicetest"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/filestore"
+	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/metadata/sqlite"
+)
+
+var admin = image.Caller{ProjectID: "p1", Roles: []string{"admin"}}
+
+func TestContract(t *testing.T) {
+	servicetest.Run(t, func(t *testing.T) servicetest.Images {
+		return session{open(t, t.TempDir(), nil).As(admin)}
+	})
+}
+
+// open returns a service on a database and a store in dir; wrap changes the store, unless nil.
+func open(t *testing.T, dir string, wrap func(imagestore.Writer) imagestore.Writer) *imageservice.Service {
+	t.Helper()
+	return openOn(t, openDB(t, dir), dir, wrap, false)
+}
+
+func openDB(t *testing.T, dir string) metadata.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "vitrine.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func openOn(t *testing.T, db metadata.DB, dir string, wrap func(imagestore.Writer) imagestore.Writer, trash bool) *imageservice.Service {
+	t.Helper()
+	files, err := filestore.Open(filestore.Config{ID: "local", Dirs: []filestore.Dir{{Path: filepath.Join(dir, "images")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { files.Close() })
+	var store imagestore.Writer = files
+	if wrap != nil {
+		store = wrap(store)
+	}
+	stores, err := imagestore.NewSet(imagestore.Entry{ID: "local", Store: store, Default: true, Local: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingester, err := ingest.New(ingest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: t.Name() + string(image.NewID()),
+		TrashInUse: trash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.Beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return svc
+}
+
+// session is a Session in the words of the suite.
+type session struct{ *imageservice.Session }
+
+func (s session) Upload(ctx context.Context, id image.ID, body io.Reader, size int64) error {
+	return s.Session.Upload(ctx, id, imageservice.Upload{Body: body, ContentLength: size, ExpectedSize: -1})
+}
+
+func (s session) Download(ctx context.Context, id image.ID) ([]byte, error) {
+	data, err := s.Session.Open(ctx, id, imageservice.OpenOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer data.Reader.Close()
+	p := make([]byte, data.Reader.Size())
+	if n, err := data.Reader.ReadAt(ctx, p, 0); err != nil && (err != io.EOF || n != len(p)) {
+		return nil, err
+	}
+	return p, nil
+}
+
+// active makes an image with data.
+func active(t *testing.T, s session, name, data string) *image.Image {
+	t.Helper()
+	img, err := s.Create(t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "name", Value: name},
+		{Op: image.EditAdd, Name: "disk_format", Value: "raw"}, {Op: image.EditAdd, Name: "container_format", Value: "bare"}})
+	if err == nil {
+		err = s.Upload(t.Context(), img.ID, bytes.NewReader([]byte(data)), int64(len(data)))
+	}
+	if err == nil {
+		img, err = s.Get(t.Context(), img.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}

@@ -1,0 +1,156 @@
+package imageservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// StoreInfo is what clients may know of a store.
+type StoreInfo struct {
+	ID          string
+	Description string
+	Default     bool
+	ReadOnly    bool
+	Weight      int
+}
+
+// Stores returns the configured stores, sorted by id.
+func (s *Service) Stores() []StoreInfo {
+	var infos []StoreInfo
+	for _, e := range s.stores.Entries() {
+		_, writes := e.Store.(imagestore.Writer)
+		infos = append(infos, StoreInfo{ID: e.ID, Description: e.Description, Default: e.Default, ReadOnly: !writes, Weight: e.Weight})
+	}
+	return infos
+}
+
+// SweepStores removes from every store what writes left that never got a name. Call it before the first upload.
+func (s *Service) SweepStores(ctx context.Context) error {
+	var failed []error
+	for _, e := range s.stores.Entries() {
+		sweeper, ok := e.Store.(imagestore.Sweeper)
+		if !ok {
+			continue
+		}
+		removed, err := sweeper.Sweep(ctx)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("store %s: %w", e.ID, err))
+		}
+		if removed > 0 {
+			s.log.Info("removed unfinished files", "store", e.ID, "files", removed)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// A Finding is something about the data of images that an operator should know.
+type Finding struct {
+	Store   string
+	Path    string   // where it lies, "" when it is missing
+	ImageID image.ID // "" when no image is concerned
+	Bytes   int64
+	Problem string // such as "no image has this data", "symbolic link"
+}
+
+// Audit compares the stores with the records, and reports foreign files, data that no record names, and active images
+// whose data is not there. It changes nothing.
+func (s *Service) Audit(ctx context.Context, report func(Finding)) error {
+	var failed []error
+	for _, e := range s.stores.Entries() {
+		auditor, ok := e.Store.(imagestore.Auditor)
+		if !ok {
+			continue
+		}
+		err := auditor.Audit(ctx, func(f imagestore.Finding) error {
+			if f.Foreign != "" {
+				report(Finding{Store: e.ID, Path: f.Path, Bytes: f.Bytes, Problem: f.Foreign})
+				return nil
+			}
+			known, err := s.knownLocation(ctx, e.ID, f.Location.URL)
+			if err == nil && !known {
+				report(Finding{Store: e.ID, Path: f.Path, Bytes: f.Bytes, Problem: "no image has this data"})
+			}
+			return err
+		})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("audit store %s: %w", e.ID, err))
+		}
+	}
+	return errors.Join(append(failed, s.auditImages(ctx, report))...)
+}
+
+func (s *Service) knownLocation(ctx context.Context, store, url string) (known bool, err error) {
+	err = s.db.View(ctx, func(tx metadata.Tx) error {
+		known, err = tx.LocationExists(store, url)
+		if known || err != nil {
+			return err
+		}
+		uploads, err := tx.Uploads() // an object may have its name before its record says active
+		for _, u := range uploads {
+			known = known || u.Store == store && s.locate(u).URL == url
+		}
+		return err
+	})
+	return known, err
+}
+
+// locate returns where the object of a reservation is, or would be.
+func (s *Service) locate(u image.Upload) image.Location {
+	store, _ := s.stores.Get(u.Store)
+	writer, ok := store.(imagestore.Writer)
+	if !ok {
+		return image.Location{}
+	}
+	return writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object})
+}
+
+// auditPage bounds what an audit of the images looks at in one transaction.
+const auditPage = 256
+
+func (s *Service) auditImages(ctx context.Context, report func(Finding)) error {
+	for after := int64(0); ; {
+		var page []metadata.Entry
+		var images []*image.Image
+		err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+			images = nil
+			if page, err = tx.TreeImages(metadata.Dir{}, after, auditPage); err != nil {
+				return err
+			}
+			for _, e := range page {
+				img, err := tx.ImageByNumber(e.Number)
+				if err != nil {
+					return err
+				}
+				images = append(images, img)
+			}
+			return nil
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		after = page[len(page)-1].Number
+		for _, img := range images {
+			s.auditImage(ctx, img, report)
+		}
+	}
+}
+
+// auditImage opens every copy of an active image's data.
+func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(Finding)) {
+	if len(img.Locations) == 0 {
+		report(Finding{ImageID: img.ID, Problem: "the image is active but has no data"})
+	}
+	for _, loc := range img.Locations {
+		r, err := s.openLocation(ctx, img, loc)
+		if err != nil {
+			report(Finding{Store: loc.Store, ImageID: img.ID, Problem: err.Error()})
+			continue
+		}
+		r.Close()
+	}
+}

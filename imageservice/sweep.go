@@ -1,0 +1,208 @@
+package imageservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// deadAfter is how long an instance's heart may be silent before others clean up after it.
+const deadAfter = time.Minute
+
+// Beat tells other instances that this one lives. Call it more often than once in deadAfter.
+func (s *Service) Beat(ctx context.Context) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.Beat(s.instance, s.timestamp()) })
+}
+
+// Leave ends this instance: nothing of it runs any more.
+func (s *Service) Leave(ctx context.Context) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.RemoveInstance(s.instance) })
+}
+
+// BuryOthers forgets every other instance. Only a process that holds the database for itself may say that they are dead.
+func (s *Service) BuryOthers(ctx context.Context) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		instances, err := tx.Instances()
+		for name := range instances {
+			if name != s.instance && err == nil {
+				err = tx.RemoveInstance(name)
+			}
+		}
+		return err
+	})
+}
+
+// SweepUploads ends the reservations of uploads that nobody runs any more: those of dead instances, and those of this
+// one that it could not clean up. It removes their objects and returns their images to queued.
+func (s *Service) SweepUploads(ctx context.Context) error {
+	var uploads []image.Upload
+	var instances map[string]time.Time
+	err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+		if uploads, err = tx.Uploads(); err == nil {
+			instances, err = tx.Instances()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, u := range uploads {
+		beat, alive := instances[u.Instance]
+		switch {
+		case u.Instance == s.instance && s.running(u.ID):
+		case u.Instance != s.instance && alive && s.now().Sub(beat) < deadAfter:
+		default:
+			if err := s.settle(ctx, u); err != nil {
+				failed = append(failed, fmt.Errorf("upload of image %s to store %s: %w", u.ImageID, u.Store, err))
+				continue
+			}
+			s.log.Info("swept an upload that did not end", "image_id", u.ImageID, "store", u.Store)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// settle ends a reservation that nobody works on: unless the image became active through it, its object is removed and
+// the image is queued again. A reservation that cannot be settled stays, so that it is tried again.
+func (s *Service) settle(ctx context.Context, u image.Upload) error {
+	pending, err := s.claim(ctx, u)
+	if err != nil || !pending {
+		return err
+	}
+	if err := s.removeObject(ctx, u); err != nil {
+		return err
+	}
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		img, err := tx.ImageByNumber(u.Number)
+		switch {
+		case errors.Is(err, image.ErrNotFound): // deleted meanwhile
+		case err != nil:
+			return err
+		case img.Status == image.Saving:
+			if err := img.SetStatus(image.Queued); err != nil {
+				return err
+			}
+			img.UpdatedAt = s.timestamp()
+			if err := tx.SaveImage(img); err != nil {
+				return err
+			}
+		}
+		return tx.RemoveUpload(u.ID)
+	})
+}
+
+// claim makes the reservation this instance's, and reports whether it is still there. The write matters: a commit that
+// reported failure may have reached the disk all the same, and only a later commit tells for good which of the two
+// holds. Until then no byte may be removed.
+func (s *Service) claim(ctx context.Context, u image.Upload) (pending bool, err error) {
+	err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		now, err := tx.Upload(u.Number)
+		pending = err == nil && now.ID == u.ID
+		if errors.Is(err, image.ErrNotFound) {
+			return nil // the commit that reported failure took effect, and the image is active
+		}
+		if err != nil || !pending {
+			return err
+		}
+		if err := tx.RemoveUpload(u.ID); err != nil {
+			return err
+		}
+		u.Instance = s.instance
+		return tx.AddUpload(u)
+	})
+	return pending, err
+}
+
+func (s *Service) removeObject(ctx context.Context, u image.Upload) error {
+	store, ok := s.stores.Get(u.Store)
+	if !ok {
+		return image.Errorf(image.ErrStoreOffline, "Store %q is not configured any more", u.Store)
+	}
+	writer, ok := store.(imagestore.Writer)
+	if !ok {
+		return image.Errorf(image.ErrStoreReadOnly, "Store %q does not delete", u.Store)
+	}
+	return writer.Delete(ctx, writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object}))
+}
+
+// garbagePage bounds what CollectGarbage looks at in one transaction.
+const garbagePage = 256
+
+// CollectGarbage removes bytes whose record is gone, save those that somebody still holds open.
+func (s *Service) CollectGarbage(ctx context.Context) error {
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
+	var failed []error
+	for after := int64(0); ; {
+		var page []image.Garbage
+		err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+			page, err = tx.Garbage(after, garbagePage)
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return errors.Join(append(failed, err)...)
+		}
+		after = page[len(page)-1].ID
+		removed, err := s.removeBytes(ctx, page)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if len(removed) == 0 {
+			continue
+		}
+		err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
+			for _, id := range removed {
+				if err := tx.RemoveGarbage(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+	}
+}
+
+// removeBytes deletes what nobody holds and returns the ids of the entries that are done.
+func (s *Service) removeBytes(ctx context.Context, page []image.Garbage) (done []int64, err error) {
+	var failed []error
+	for _, g := range page {
+		if s.holds.users(g.Number) > 0 {
+			continue
+		}
+		store, ok := s.stores.Get(g.Location.Store)
+		writer, can := store.(imagestore.Writer)
+		if !ok || !can {
+			failed = append(failed, image.Errorf(image.ErrStoreOffline,
+				"The data of deleted image %s stays: store %q is not configured or cannot delete", g.ImageID, g.Location.Store))
+			continue
+		}
+		if err := writer.Delete(ctx, g.Location); err != nil {
+			failed = append(failed, fmt.Errorf("data of deleted image %s: %w", g.ImageID, err))
+			continue
+		}
+		done = append(done, g.ID)
+	}
+	return done, errors.Join(failed...)
+}
+
+// Released gets a value whenever an image is no longer held, so that its garbage can be collected.
+func (s *Service) Released() <-chan struct{} { return s.holds.released }
+
+// TrimChanges drops the oldest changes, so that about keep of them stay.
+func (s *Service) TrimChanges(ctx context.Context, keep int64) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		last, err := tx.LastChange()
+		if err != nil || last <= keep {
+			return err
+		}
+		return tx.DropChanges(last - keep)
+	})
+}

@@ -1,0 +1,190 @@
+package imageservice
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// An Upload is the data of one image on its way in.
+type Upload struct {
+	Body          io.Reader
+	ContentLength int64  // bytes that Body will give, -1 when nobody said
+	ExpectedSize  int64  // bytes that the client announced beside it, -1 when it did not
+	Store         string // id of the store, "" for the default one
+}
+
+// Upload stores the data of a queued image and makes it active. When it returns nil, image and bytes survive a power
+// cut; when it fails, the image is queued again and the bytes are gone. The record of the reservation comes first, the
+// bytes second, and the record that says active last.
+// Errors: image.ErrConflict when the image is not queued, image.ErrInvalid for a size that is not the announced one,
+// image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrInterrupted when the body breaks off,
+// image.ErrGone when the image is deleted meanwhile, image.ErrStoreReadOnly, image.ErrStoreOffline, image.ErrUnavailable.
+func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
+	size, err := s.svc.announcedSize(up)
+	if err != nil {
+		return err
+	}
+	storeID, store, err := s.svc.target(up.Store)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	res, img, err := s.reserve(ctx, id, storeID, store, size, cancel)
+	if err != nil {
+		return err
+	}
+	defer s.svc.forget(res.ID)
+	result, err := s.svc.ingest.Copy(ctx, ingest.Request{Body: up.Body, Size: size, MaxSize: s.svc.limits.ImageSize,
+		Store: store, Object: imagestore.Object{ImageID: id, Name: res.Object},
+		DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat})
+	if err == nil {
+		err = s.svc.activate(ctx, res, result)
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause == errDeleted {
+			err = cause
+		}
+		return s.svc.abandon(context.WithoutCancel(ctx), res, err)
+	}
+	s.svc.log.InfoContext(ctx, "image data stored", "image_id", id, "store", storeID, "bytes", result.Size)
+	return nil
+}
+
+// announcedSize reconciles what the client said of the size, and refuses what is too large before a byte is read.
+func (s *Service) announcedSize(up Upload) (int64, error) {
+	size := up.ContentLength
+	if up.ExpectedSize >= 0 {
+		if size >= 0 && size != up.ExpectedSize {
+			return 0, image.Errorf(image.ErrInvalid,
+				"The announced image size is %d bytes, but the request carries %d", up.ExpectedSize, size)
+		}
+		size = up.ExpectedSize
+	}
+	if size > s.limits.ImageSize {
+		return 0, &image.QuotaError{Resource: "image_size_cap", Limit: s.limits.ImageSize, Attempted: size}
+	}
+	return size, nil
+}
+
+// target finds the store for new data.
+func (s *Service) target(id string) (string, imagestore.Writer, error) {
+	if id == "" {
+		id = s.stores.Default()
+	}
+	store, ok := s.stores.Get(id)
+	if !ok {
+		return "", nil, image.Errorf(image.ErrInvalid, "There is no store %q", id)
+	}
+	writer, ok := store.(imagestore.Writer)
+	if !ok {
+		return "", nil, image.Errorf(image.ErrStoreReadOnly, "Store %q takes no new data", id)
+	}
+	return id, writer, nil
+}
+
+// reserve moves the image to saving and records where the bytes will go, before one is written.
+func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, store imagestore.Writer, size int64,
+	cancel context.CancelCauseFunc) (res image.Upload, img *image.Image, err error) {
+	uploadID := rand.Text()
+	s.svc.remember(uploadID, cancel) // before the record exists, or a sweep could take it for a dead one
+	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		if img, err = s.writable(tx, id); err != nil {
+			return err
+		}
+		if img.Status != image.Queued {
+			return image.Errorf(image.ErrConflict, "Image %s is %s: data can be uploaded only while it is queued", id, img.Status)
+		}
+		if err := img.SetStatus(image.Saving); err != nil {
+			return err
+		}
+		img.UpdatedAt = s.svc.timestamp()
+		res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: storeID, Instance: s.svc.instance,
+			Bytes: size, Started: img.UpdatedAt}
+		if res.Object, err = objectName(tx, id, uploadID, storeID, store); err != nil {
+			return err
+		}
+		if err := tx.AddUpload(res); err != nil {
+			return err
+		}
+		return tx.SaveImage(img)
+	})
+	if err != nil {
+		s.svc.forget(uploadID)
+	}
+	return res, img, err
+}
+
+// objectName is the image's id, unless an object of that name still waits for its removal.
+func objectName(tx metadata.Tx, id image.ID, uploadID, storeID string, store imagestore.Writer) (string, error) {
+	plain := imagestore.Object{ImageID: id, Name: string(id)}
+	taken, err := tx.LocationExists(storeID, store.Locate(plain).URL)
+	if err != nil || !taken {
+		return plain.Name, err
+	}
+	return plain.Name + "." + uploadID[:8], nil
+}
+
+func (s *Service) remember(upload string, cancel context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uploads[upload] = cancel
+}
+
+func (s *Service) forget(upload string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.uploads, upload)
+}
+
+func (s *Service) running(upload string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.uploads[upload] != nil
+}
+
+// activate records that the bytes are there. The store made them durable before.
+func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.Result) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		img, err := tx.ImageByNumber(res.Number)
+		if errors.Is(err, image.ErrNotFound) {
+			return errDeleted
+		}
+		if err != nil {
+			return err
+		}
+		if err := img.SetStatus(image.Active); err != nil {
+			return err
+		}
+		img.Size, img.VirtualSize = &result.Size, result.VirtualSize
+		img.Checksum, img.HashAlgo, img.HashValue = result.Checksum, result.HashAlgo, result.HashValue
+		img.Locations = []image.Location{result.Location}
+		img.UpdatedAt = s.timestamp()
+		if err := tx.RemoveUpload(res.ID); err != nil {
+			return err
+		}
+		return tx.SaveImage(img)
+	})
+}
+
+// abandonTimeout bounds the cleaning up after a failed upload; what it does not reach is the sweep's.
+const abandonTimeout = 30 * time.Second
+
+// abandon ends a reservation whose upload failed with err, and returns what the client is told. If the database cannot
+// be asked now, nobody knows whether the image became active, so the bytes stay until a sweep can tell.
+func (s *Service) abandon(ctx context.Context, res image.Upload, err error) error {
+	ctx, stop := context.WithTimeout(ctx, abandonTimeout)
+	defer stop()
+	if cleanup := s.settle(ctx, res); cleanup != nil {
+		s.log.WarnContext(ctx, "a failed upload is left to the sweep", "image_id", res.ImageID, "store", res.Store, "error", cleanup)
+	}
+	return err
+}
