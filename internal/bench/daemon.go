@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
+)
+
+// A server is something that speaks the Image API: vitrined, or Glance.
+type server struct {
+	url string
+	cmd *exec.Cmd
+	dir string // its data
+	mnt string // its mount, "" for none
+}
+
+// startDaemon runs vitrined with the data in dir/data and, if asked for, a mount at dir/mnt.
+func startDaemon(ctx context.Context, program, dir string, mounted bool, config string) (*server, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{url: "http://" + address, dir: filepath.Join(dir, "data")}
+	toml := fmt.Sprintf("data = %q\n[api]\nlisten = [%q]\n[log]\nlevel = \"warn\"\n", s.dir, address)
+	if mounted {
+		s.mnt = filepath.Join(dir, "mnt")
+		toml += fmt.Sprintf("[mount]\npath = %q\nrequired = true\n", s.mnt)
+	}
+	path := filepath.Join(dir, "vitrined.toml")
+	if err := errors.Join(os.MkdirAll(s.dir, 0o755), os.WriteFile(path, []byte(toml+config), 0o644)); err != nil {
+		return nil, err
+	}
+	s.cmd = exec.Command(program, "--config", path)
+	return s, s.start(ctx)
+}
+
+// start waits until the server answers.
+func (s *server) start(ctx context.Context) error {
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	for {
+		resp, err := http.Get(s.url + "/healthcheck")
+		if err == nil {
+			resp.Body.Close()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			said, _ := os.ReadFile(log.Name()) // without it the message is only shorter
+			return errors.Join(fmt.Errorf("%s does not answer: %w; it said:\n%s", s.cmd.Path, err, said), s.stop())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (s *server) stop() error {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(30*time.Second, func() { s.cmd.Process.Kill() })
+	defer kill.Stop()
+	err := s.cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && !exit.Exited() {
+		return nil // ended by a signal, as Glance does
+	}
+	return err
+}
+
+// cpu measures the processor time that the server uses while fn runs.
+func (s *server) cpu(fn func() error) (time.Duration, error) {
+	before, err := testservers.CPU(s.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := fn(); err != nil {
+		return 0, err
+	}
+	after, err := testservers.CPU(s.cmd.Process.Pid)
+	return after - before, err
+}
+
+// memory returns one of the Vm fields of /proc/PID/status in bytes, over the process and its children.
+func (s *server) memory(field string) (int64, error) {
+	total := int64(0)
+	pids := []string{strconv.Itoa(s.cmd.Process.Pid)}
+	for len(pids) > 0 {
+		pid := pids[0]
+		pids = pids[1:]
+		status, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			return 0, err
+		}
+		_, rest, ok := strings.Cut(string(status), "\n"+field+":")
+		if !ok {
+			return 0, fmt.Errorf("no %s in /proc/%s/status", field, pid)
+		}
+		kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += kib << 10
+		children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+		if err != nil {
+			return 0, err
+		}
+		pids = append(pids, strings.Fields(string(children))...)
+	}
+	return total, nil
+}
+
+// create makes an image and returns its id.
+func (s *server) create(ctx context.Context, fields map[string]any) (string, error) {
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return "", err
+	}
+	answer, err := s.call(ctx, http.MethodPost, "/v2/images", bytes.NewReader(body), http.StatusCreated)
+	if err != nil {
+		return "", err
+	}
+	var created struct{ ID string }
+	return created.ID, errors.Join(json.Unmarshal(answer, &created), ctx.Err())
+}
+
+// newDisk makes an image that takes raw data.
+func (s *server) newDisk(ctx context.Context, name string) (string, error) {
+	return s.create(ctx, map[string]any{"name": name, "disk_format": "raw", "container_format": "bare"})
+}
+
+func (s *server) remove(ctx context.Context, id string) error {
+	_, err := s.call(ctx, http.MethodDelete, "/v2/images/"+id, nil, http.StatusNoContent)
+	return err
+}
+
+func (s *server) call(ctx context.Context, method, path string, body io.Reader, want int) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.url+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != want {
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, answer)
+	}
+	return answer, err
+}
+
+// upload sends a file as an image's data with curl.
+func (s *server) upload(ctx context.Context, id, file string) error {
+	return curl(ctx, "-T", file, "-H", "Content-Type: application/octet-stream", "-H", "Expect:", s.url+"/v2/images/"+id+"/file")
+}
+
+// curl runs curl quietly; an answer of 400 and above is an error.
+func curl(ctx context.Context, args ...string) error {
+	_, err := output(ctx, "curl", append([]string{"-sS", "--fail-with-body"}, args...)...)
+	return err
+}
+
+// output runs a program, which must succeed, and returns what it printed.
+func output(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s%s", name, strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return out, err
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

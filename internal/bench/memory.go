@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	memoryTransfers = 64
+	memorySize      = 256 << 20
+)
+
+func prepareMemory(ctx context.Context, b *bench, dir string) ([]row, error) {
+	idle := row{name: "idle, 1,000 images", unit: "MiB",
+		targets: []target{{of: "vitrined", figure: 1, ratio: 40, atMost: true, because: "1 MiB"}}}
+	servers := map[string]func() (*server, error){"vitrined": func() (*server, error) {
+		return b.daemon(ctx, filepath.Join(dir, "vitrined"), os.Geteuid() == 0, "")
+	}}
+	if b.peer != "" {
+		servers[b.peer] = func() (*server, error) { return b.glance(ctx, filepath.Join(dir, "glance")) }
+		idle.targets = append(idle.targets, target{of: "vitrined", to: b.peer, atMost: true})
+	}
+	var vitrined *server
+	for _, name := range []string{"vitrined", b.peer} {
+		if servers[name] == nil {
+			continue
+		}
+		s, err := servers[name]()
+		if err != nil {
+			return nil, err
+		}
+		if name == "vitrined" {
+			vitrined = s
+		}
+		if _, err := s.fill(ctx, 1000); err != nil {
+			return nil, err
+		}
+		if _, err := s.call(ctx, http.MethodGet, "/v2/images?limit=1000", nil, http.StatusOK); err != nil {
+			return nil, err
+		}
+		idle.contestants = append(idle.contestants, contestant{name, func(context.Context) (measured, error) { return resident(s, "VmRSS") }})
+	}
+	file := filepath.Join(dir, "random")
+	if err := randomFile(file, memorySize); err != nil {
+		return nil, err
+	}
+	source, err := vitrined.newDisk(ctx, "source")
+	if err != nil {
+		return nil, err
+	}
+	if err := vitrined.upload(ctx, source, file); err != nil {
+		return nil, err
+	}
+	return []row{idle, {name: "64 uploads and 64 downloads at once", unit: "MiB",
+		contestants: []contestant{{"vitrined", func(ctx context.Context) (measured, error) { return loaded(ctx, vitrined, file, source) }}},
+		targets:     []target{{of: "vitrined", figure: 1, ratio: 150, atMost: true, because: "1 MiB"}}}}, nil
+}
+
+func resident(s *server, field string) (measured, error) {
+	bytes, err := s.memory(field)
+	return measured{value: float64(bytes) / (1 << 20)}, err
+}
+
+// loaded returns the peak of memory while everything runs at once.
+func loaded(ctx context.Context, s *server, file, source string) (measured, error) {
+	ids := make([]string, memoryTransfers)
+	for i := range ids {
+		var err error
+		if ids[i], err = s.newDisk(ctx, fmt.Sprintf("upload-%d", i)); err != nil {
+			return measured{}, err
+		}
+	}
+	// 5 resets the peak. Source: proc(5), clear_refs.
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0o200); err != nil {
+		return measured{}, err
+	}
+	g, running := errgroup.WithContext(ctx)
+	for _, id := range ids {
+		g.Go(func() error { return s.upload(running, id, file) })
+		g.Go(func() error { return curl(running, "-o", "/dev/null", s.url+"/v2/images/"+source+"/file") })
+	}
+	if err := g.Wait(); err != nil {
+		return measured{}, err
+	}
+	m, err := resident(s, "VmHWM")
+	if err != nil {
+		return m, err
+	}
+	for _, id := range ids {
+		if err := s.remove(ctx, id); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}

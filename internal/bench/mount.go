@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
+)
+
+const mountSize = 2 << 30
+
+// Contestants of the rows that read through a mount.
+const (
+	itself         = "the file itself"
+	passthrough    = "vitrined, passthrough"
+	noPassthrough  = "vitrined, no passthrough"
+	qemuDaemonName = "qemu-storage-daemon"
+)
+
+func prepareMount(ctx context.Context, b *bench, dir string) ([]row, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("measuring the mount needs root, to drop the page cache")
+	}
+	source := filepath.Join(dir, "random.raw")
+	if err := randomFile(source, mountSize); err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for name, config := range map[string]string{passthrough: "", noPassthrough: "passthrough = false\n"} {
+		s, err := b.daemon(ctx, filepath.Join(dir, fmt.Sprintf("daemon-%d", len(files))), true, config)
+		if err != nil {
+			return nil, err
+		}
+		id, err := s.newDisk(ctx, "disk")
+		if err != nil {
+			return nil, err
+		}
+		if err := s.upload(ctx, id, source); err != nil {
+			return nil, err
+		}
+		files[name] = filepath.Join(s.mnt, "by-id", id, "disk.raw")
+		if name == passthrough {
+			if files[itself], err = largestFile(s.dir); err != nil {
+				return nil, err
+			}
+		}
+	}
+	qsd, export, err := testservers.QSD(ctx, dir, files[itself])
+	if err != nil {
+		return nil, err
+	}
+	b.atEnd(qsd.Stop)
+	files[qemuDaemonName] = export
+	return mountRows(files), nil
+}
+
+func mountRows(files map[string]string) (rows []row) {
+	random := []string{"--rw=randread", "--bs=4k", "--time_based", "--runtime=2"}
+	for _, r := range []struct {
+		name, unit string
+		args       []string
+		slow       float64 // wanted of qemu-storage-daemon without passthrough
+	}{
+		{"sequential 1 MiB, buffered", "MiB/s", []string{"--rw=read", "--bs=1M"}, 0.95},
+		{"sequential 1 MiB, O_DIRECT", "MiB/s", []string{"--rw=read", "--bs=1M", "--direct=1"}, 0.95},
+		{"random 4 KiB, depth 1, buffered", "reads/s", random, 0.95},
+		{"random 4 KiB, depth 1, O_DIRECT", "reads/s", append([]string{"--direct=1"}, random...), 0.95},
+		{"random 4 KiB, depth 16, buffered", "reads/s", append([]string{"--numjobs=16"}, random...), 0.95},
+		{"random 4 KiB, depth 16, O_DIRECT", "reads/s", append([]string{"--direct=1", "--ioengine=libaio", "--iodepth=16"}, random...), 0.8},
+	} {
+		row := row{name: r.name, unit: r.unit, targets: []target{
+			{of: passthrough, to: itself, ratio: 0.9}, {of: noPassthrough, to: qemuDaemonName, ratio: r.slow}}}
+		for _, name := range []string{itself, passthrough, noPassthrough, qemuDaemonName} {
+			row.contestants = append(row.contestants, contestant{name, func(ctx context.Context) (measured, error) {
+				v, err := fio(ctx, files[name], r.unit, r.args)
+				return measured{value: v}, err
+			}})
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// fio reads a file with cold caches. It is a child process, and so is the server of any mount under the file.
+func fio(ctx context.Context, file, unit string, args []string) (float64, error) {
+	unix.Sync()
+	if err := dropCaches("3"); err != nil {
+		return 0, err
+	}
+	out, err := output(ctx, "timeout", append([]string{"-s", "KILL", "120", "fio", "--name=read", "--readonly", "--thread",
+		"--group_reporting", "--output-format=json", "--filename=" + file}, args...)...)
+	if err != nil {
+		return 0, err
+	}
+	var result struct {
+		Jobs []struct {
+			Read struct {
+				BwBytes float64 `json:"bw_bytes"`
+				IOPS    float64
+			}
+		}
+	}
+	if err := json.Unmarshal(out, &result); err != nil || len(result.Jobs) != 1 {
+		return 0, fmt.Errorf("fio printed %d jobs: %w", len(result.Jobs), err)
+	}
+	if unit == "MiB/s" {
+		return result.Jobs[0].Read.BwBytes / (1 << 20), nil
+	}
+	return result.Jobs[0].Read.IOPS, nil
+}
+
+// dropCaches forgets pages ("1"), names and inodes ("2"), or both ("3").
+func dropCaches(what string) error {
+	return os.WriteFile("/proc/sys/vm/drop_caches", []byte(what), 0o200)
+}
+
+// largestFile finds the image's data below a data directory.
+func largestFile(dir string) (path string, err error) {
+	largest := int64(0)
+	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.Size() > largest {
+			path, largest = p, info.Size()
+		}
+		return err
+	})
+	return path, err
+}

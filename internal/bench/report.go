@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A report is everything that was measured.
+type report struct{ sections []section }
+
+type section struct {
+	title, note string
+	outcomes    []outcome
+}
+
+// write prints the report in Markdown.
+func (r *report) write(w io.Writer, b *bench) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "# Benchmarks\n\nMade by `make bench`. Every ratio compares two programs on the same machine in the same round; shown are the medians of\n"+
+		"%d rounds, in brackets the lowest and the highest. The order of the programs changes from round to round.\n\n", b.rounds)
+	fmt.Fprintf(&out, "%s\n", machine(b))
+	for _, s := range r.sections {
+		fmt.Fprintf(&out, "\n## %s\n\n", s.title)
+		if s.note != "" {
+			fmt.Fprintf(&out, "%s\n\n", s.note)
+		}
+		fmt.Fprint(&out, "| what | measured | compared with | ratio | wanted | met |\n|---|---|---|---|---|---|\n")
+		for _, o := range s.outcomes {
+			for _, t := range o.targets {
+				out.WriteString(line(o, t))
+			}
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// line shows a target of a row: | what | measured | compared with | ratio | wanted | met |.
+func line(o outcome, t target) string {
+	unit := o.unit
+	if t.cpu {
+		unit = "s of CPU"
+	}
+	measured := fmt.Sprintf("%s %s", figure(median(o.series(t.of, t.cpu))), unit)
+	if t.of != "vitrined" {
+		measured = t.of + ": " + measured
+	}
+	ratios := o.ratios(t)
+	ratio := fmt.Sprintf("%s (%s to %s)", figure(median(ratios)), figure(slices.Min(ratios)), figure(slices.Max(ratios)))
+	if t.to == "" && t.figure == 1 { // a bound, not a comparison
+		return fmt.Sprintf("| %s | %s | | | at most %s %s | %s |\n", o.name, measured, figure(t.ratio), unit, verdict(o, t))
+	}
+	reference := fmt.Sprintf("%s: %s %s", t.because, figure(t.figure), unit)
+	if t.to != "" {
+		reference = fmt.Sprintf("%s: %s %s", t.to, figure(median(o.series(t.to, t.cpu))), unit)
+	}
+	wanted := ""
+	if t.ratio != 0 {
+		wanted = map[bool]string{false: "at least ", true: "at most "}[t.atMost] + figure(t.ratio)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", o.name, measured, reference, ratio, wanted, verdict(o, t))
+}
+
+func verdict(o outcome, t target) string {
+	switch {
+	case t.ratio == 0:
+		return ""
+	case o.met(t):
+		return "yes"
+	}
+	return "**no**"
+}
+
+// figure shows three digits that count.
+func figure(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case v >= 1:
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+// machine describes where all this was measured.
+func machine(b *bench) string {
+	var system unix.Utsname
+	unix.Uname(&system) // cannot fail
+	cpu, memory := "unknown", "unknown"
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if m := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(info); m != nil {
+			cpu = string(m[1])
+		}
+	}
+	if info, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kib int64
+		if _, err := fmt.Sscanf(string(info), "MemTotal: %d kB", &kib); err == nil {
+			memory = fmt.Sprintf("%.0f GiB", float64(kib)/(1<<20))
+		}
+	}
+	lines := []string{
+		fmt.Sprintf("Machine: %d × %s, %s of memory, Linux %s, %s on %s.", runtime.NumCPU(), cpu, memory, unix.ByteSliceToString(system.Release[:]),
+			said("findmnt", "-no", "FSTYPE", "-T", b.dir), said("findmnt", "-no", "SOURCE", "-T", b.dir)),
+		fmt.Sprintf("Programs: vitrined %s (%s), %s, %s, %s.", strings.TrimPrefix(said(b.program, "--version"), "vitrined version "), runtime.Version(),
+			said("nginx", "-v"), said("qemu-storage-daemon", "--version"), said("fio", "--version")),
+		"Measured on " + time.Now().UTC().Format(time.DateOnly) + ".",
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// said returns the first line that a program prints.
+func said(name string, args ...string) string {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return name + " (unknown)"
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// sequence is a contestant that gives these values in turn and notes when it ran.
+func sequence(name string, order *[]string, values ...float64) contestant {
+	return contestant{name, func(context.Context) (measured, error) {
+		*order = append(*order, name)
+		v := values[0]
+		values = values[1:]
+		return measured{value: v, cpu: time.Duration(v) * time.Second}, nil
+	}}
+}
+
+func TestMeasureRotatesAndComparesByRound(t *testing.T) {
+	var order []string
+	r := row{name: "speed", unit: "MiB/s", contestants: []contestant{sequence("ours", &order, 10, 40, 90), sequence("theirs", &order, 10, 20, 30)}}
+	o, err := measure(t.Context(), r, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"ours", "theirs", "theirs", "ours", "ours", "theirs"}; !slices.Equal(order, want) {
+		t.Errorf("order = %q, want %q", order, want)
+	}
+	if got := o.ratios(target{of: "ours", to: "theirs"}); !slices.Equal(got, []float64{1, 2, 3}) {
+		t.Errorf("ratios = %v, want 1, 2, 3", got)
+	}
+	for _, tt := range []struct {
+		target
+		met bool
+	}{
+		{target{of: "ours", to: "theirs", ratio: 2}, true},
+		{target{of: "ours", to: "theirs", ratio: 2.1}, false},
+		{target{of: "ours", to: "theirs", ratio: 1.9, atMost: true}, false},
+		{target{of: "ours", figure: 20, ratio: 2}, true},
+		{target{of: "ours", to: "theirs", ratio: 2, atMost: true, cpu: true}, true},
+	} {
+		if got := o.met(tt.target); got != tt.met {
+			t.Errorf("met(%+v) = %t, want %t", tt.target, got, tt.met)
+		}
+	}
+}
+
+func TestMeasureStopsAtAnError(t *testing.T) {
+	broken := errors.New("broken")
+	_, err := measure(t.Context(), row{contestants: []contestant{{"one", func(context.Context) (measured, error) { return measured{}, broken }}}}, 3)
+	if !errors.Is(err, broken) {
+		t.Errorf("measure = %v, want the contestant's error", err)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, tt := range []struct {
+		values []float64
+		want   float64
+	}{{[]float64{3, 1, 2}, 2}, {[]float64{4, 1, 2, 3}, 2.5}, {[]float64{7}, 7}} {
+		if got := median(tt.values); got != tt.want {
+			t.Errorf("median(%v) = %v, want %v", tt.values, got, tt.want)
+		}
+	}
+}
+
+func TestReportLines(t *testing.T) {
+	o := outcome{row: row{name: "upload", unit: "MiB/s"}, values: map[string][]measured{
+		"vitrined": {{value: 400}, {value: 500}, {value: 600}}, "md5sum": {{value: 500}, {value: 500}, {value: 500}}}}
+	for _, tt := range []struct {
+		target target
+		want   string
+	}{
+		{target{of: "vitrined", to: "md5sum", ratio: 0.75},
+			"| upload | 500 MiB/s | md5sum: 500 MiB/s | 1.00 (0.800 to 1.20) | at least 0.750 | yes |\n"},
+		{target{of: "vitrined", to: "md5sum"},
+			"| upload | 500 MiB/s | md5sum: 500 MiB/s | 1.00 (0.800 to 1.20) |  |  |\n"},
+		{target{of: "vitrined", figure: 1, ratio: 40, atMost: true},
+			"| upload | 500 MiB/s | | | at most 40.0 MiB/s | **no** |\n"},
+		{target{of: "vitrined", figure: 100, ratio: 4, because: "before"},
+			"| upload | 500 MiB/s | before: 100 MiB/s | 5.00 (4.00 to 6.00) | at least 4.00 | yes |\n"},
+	} {
+		if got := line(o, tt.target); got != tt.want {
+			t.Errorf("line = %q, want %q", got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"strings"
+)
+
+// A group is a set of rows that share servers and data.
+type group struct {
+	name    string // of -rows
+	title   string
+	note    string // how it is measured
+	prepare func(ctx context.Context, b *bench, dir string) ([]row, error)
+}
+
+// groups is everything that is measured, in the order of the report.
+var groups = []group{
+	{"transfer", "Uploads and downloads",
+		"1 GiB of random bytes over the loopback with curl, caches warm. An upload includes MD5, SHA-512 and fsync. md5sum reads the same file. nginx serves it with sendfile.",
+		prepareTransfer},
+	{"http", "The API on records",
+		"wrk for 2 seconds a round. Images have 5 properties and 2 tags. Creating is durable: each answer follows an fsync.",
+		prepareHTTP},
+	{"lists", "Lists among many images",
+		"Median latency of a list of 100 with properties and tags, asked by an admin over one connection (wrk for 2 seconds a round). What a project's member sees is measured at the database, by `go test -run xxx -bench List ./metadata/sqlite`.", prepareLists},
+	{"mount", "Reading through the mount",
+		"fio on a 2 GiB raw image, page cache dropped before each run: sequential reads of the whole file by 1 MiB, random reads of 4 KiB for 2 seconds. Depth 16 is 16 threads for buffered reads, libaio for O_DIRECT. The file itself is the one in the store; qemu-storage-daemon exports it through FUSE.",
+		prepareMount},
+	{"tree", "Listing a large directory",
+		"ls -l of by-id with 100,000 images, and of as many directories with the same names in a tmpfs; \"first\" after the kernel's caches of names were dropped.",
+		prepareTree},
+	{"memory", "Memory",
+		"Resident memory of the daemon: idle with 1,000 images, and the peak while 64 uploads and 64 downloads of 256 MiB each run at once.",
+		prepareMemory},
+}
+
+func groupNames() string {
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.name)
+	}
+	return strings.Join(names, ", ")
+}
