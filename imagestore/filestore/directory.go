@@ -21,8 +21,7 @@ type directory struct {
 	priority int
 
 	mu      sync.Mutex
-	root    *root // nil while offline
-	device  uint64
+	root    *root     // nil while offline
 	shards  [256]bool // those that this process knows to survive a power cut
 	offline string    // why, "" when online
 }
@@ -85,7 +84,8 @@ func (d *directory) attach(r *root) error {
 		r.Close()
 		return err
 	}
-	d.root, d.device, d.offline, d.shards = r, st.Dev, "", [256]bool{}
+	r.device = st.Dev
+	d.root, d.offline, d.shards = r, "", [256]bool{}
 	return nil
 }
 

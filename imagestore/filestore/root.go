@@ -16,7 +16,10 @@ const (
 
 // A root is an open directory. Its methods take paths that are resolved below it, and follow no symbolic link on the
 // way. It is safe for concurrent use, Close included.
-type root struct{ f *os.File }
+type root struct {
+	f      *os.File
+	device uint64 // of a store's directory
+}
 
 // openRoot opens a directory by any path, as an operator may have made it.
 func openRoot(name string) (*root, error) {
@@ -24,7 +27,7 @@ func openRoot(name string) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &root{f}, nil
+	return &root{f: f}, nil
 }
 
 func (r *root) Close() error { return r.f.Close() }
@@ -107,7 +110,7 @@ func (r *root) sub(name string) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &root{f}, nil
+	return &root{f: f}, nil
 }
 
 // stat describes what the entry itself is. The directory part of name is resolved as by open.

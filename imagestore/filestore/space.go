@@ -51,7 +51,7 @@ func (w *writer) reserve() error {
 		return w.store.failure(w.dir, w.root, err)
 	}
 	want := max(w.size, 0)
-	if !w.store.promises.take(w.dir.device, want, space.Free-w.store.minFree) {
+	if !w.store.promises.take(w.root.device, want, space.Free-w.store.minFree) {
 		return fmt.Errorf("store %s: directory %s has no room for %d bytes: %w", w.store.id, w.dir.path, want, image.ErrStoreFull)
 	}
 	w.promised = want
@@ -68,16 +68,16 @@ func (s *Store) Space(ctx context.Context) (imagestore.Space, error) {
 		if err != nil {
 			return imagestore.Space{}, err
 		}
-		if seen[d.device] {
+		if seen[r.device] {
 			continue
 		}
-		seen[d.device] = true
+		seen[r.device] = true
 		space, err := spaceOf(r)
 		if err != nil {
 			return imagestore.Space{}, s.failure(d, r, err)
 		}
 		sum.Total += space.Total
-		sum.Free += max(0, space.Free-s.minFree-s.promises.on(d.device))
+		sum.Free += max(0, space.Free-s.minFree-s.promises.on(r.device))
 	}
 	return sum, nil
 }

@@ -83,7 +83,7 @@ func (w *writer) advance(n int64) {
 	w.offset += n
 	if kept := min(n, w.promised); kept > 0 {
 		w.promised -= kept
-		w.store.promises.add(w.dir.device, -kept)
+		w.store.promises.add(w.root.device, -kept)
 	}
 }
 
