@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -17,7 +16,6 @@ const minProgress = 16 << 10
 
 // A requestBody is the body of a request whose sender must make progress. Its errors are domain errors.
 type requestBody struct {
-	ctx     context.Context
 	body    io.ReadCloser
 	control *http.ResponseController
 	stall   time.Duration
@@ -29,7 +27,7 @@ type requestBody struct {
 }
 
 func newRequestBody(r *http.Request, control *http.ResponseController, stall time.Duration) *requestBody {
-	return &requestBody{ctx: r.Context(), body: r.Body, control: control, stall: stall, left: stall}
+	return &requestBody{body: r.Body, control: control, stall: stall, left: stall}
 }
 
 // Read reads what the client sent. Errors other than io.EOF are image.ErrInterrupted.
@@ -78,6 +76,12 @@ func (b *requestBody) drain() {
 		}
 		rest -= int64(n)
 	}
+}
+
+// giveUp keeps everybody from reading the rest.
+func (b *requestBody) giveUp() {
+	b.failed = true
+	_ = b.control.SetReadDeadline(time.Now())
 }
 
 // hurry gives the rest of the body a short time, if there is one. net/http reads a little of what a handler left.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type callKey struct{}
 
 // ServeHTTP answers a request, whatever happens on the way, and logs it.
 func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w := newResponse(rw, r, s.cfg.StallTimeout)
+	w, r := wrap(rw, r, s.cfg.StallTimeout)
 	started := time.Now()
 	logged := &record{}
 	defer func() {
@@ -65,7 +66,10 @@ func (s *server) logRequest(w *response, r *http.Request, rec *record, took time
 	if w.status < 400 && r.Method == http.MethodGet {
 		level = slog.LevelDebug // most requests read, and succeed
 	}
-	s.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", slog.String("request_id", rec.id),
+	if !s.log.Enabled(r.Context(), level) {
+		return // without the cost of gathering what nobody reads
+	}
+	s.log.LogAttrs(r.Context(), level, "request", slog.String("request_id", rec.id),
 		slog.String("project_id", rec.project), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("duration", took),
 		slog.String("client", r.RemoteAddr))
@@ -107,7 +111,7 @@ func (s *server) serve(w *response, r *http.Request, rec *record) {
 // dispatch calls the operation. The routes are compared with the path as it was sent where that makes a difference: an
 // escaped slash belongs to an element.
 func (s *server) dispatch(w *response, r *http.Request, path string) error {
-	if !known(r.Method) {
+	if !slices.Contains(methods, r.Method) {
 		return &statusError{code: http.StatusNotImplemented, text: "The method " + r.Method + " is not implemented."}
 	}
 	handle, params, err := s.router.find(r.Method, path)
@@ -135,15 +139,6 @@ func checkBody(r *http.Request, rt route) error {
 		return image.Errorf(image.ErrInvalid, "A body is not expected with this request.")
 	}
 	return nil
-}
-
-func known(method string) bool {
-	for _, m := range methods {
-		if m == method {
-			return true
-		}
-	}
-	return false
 }
 
 // requestID returns the id that the client chose, or a new one.

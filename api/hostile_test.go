@@ -176,13 +176,19 @@ func TestRefusedUploads(t *testing.T) {
 			}
 		})
 	}
-	t.Run("asked first", func(t *testing.T) {
-		conn := connect(t, newHandler(t, active))
-		io.WriteString(conn, putData+long+"Expect: 100-continue\r\n\r\n")
-		if code := status(t, bufio.NewReader(conn)); code != http.StatusConflict {
-			t.Errorf("%d, want 409 and no 100", code)
-		}
-	})
+	for _, length := range []string{long, "Content-Length: 3\r\n"} {
+		t.Run("asked first", func(t *testing.T) {
+			conn := connect(t, newHandler(t, active))
+			in := bufio.NewReader(conn)
+			io.WriteString(conn, putData+length+"Expect: 100-continue\r\n\r\n")
+			if code := status(t, in); code != http.StatusConflict {
+				t.Errorf("%d, want 409 and no 100", code)
+			}
+			if _, err := in.ReadByte(); err != io.EOF {
+				t.Errorf("the connection goes on, although the body may come: %v", err)
+			}
+		})
+	}
 	t.Run("small, and the connection goes on", func(t *testing.T) {
 		conn := connect(t, newHandler(t, active))
 		in := bufio.NewReader(conn)

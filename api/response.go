@@ -18,15 +18,17 @@ type response struct {
 	bytes   int64        // of the body
 }
 
-// newResponse wraps both ends of a request.
-func newResponse(w http.ResponseWriter, r *http.Request, stall time.Duration) *response {
+// wrap wraps both ends of a request. The request is copied: net/http looks at the body of its own to decide whether the
+// connection can be used again.
+func wrap(w http.ResponseWriter, r *http.Request, stall time.Duration) (*response, *http.Request) {
 	resp := &response{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
 	if r.ContentLength != 0 && r.Body != nil {
 		resp.body = newRequestBody(r, resp.control, stall)
+		r = r.WithContext(r.Context())
 		r.Body = resp.body
 	}
 	resp.extend() // also for the 100 Continue that reading the body sends
-	return resp
+	return resp, r
 }
 
 // extend moves the deadline of what is written next. A ResponseWriter of tests may know no deadlines.
@@ -80,12 +82,12 @@ const (
 	drainTime = 5 * time.Second
 )
 
-// answerEarly writes an answer while the client may still be sending. Without this, net/http waits for the body of a
-// chunked request, and closes the connection under a client that is in the middle of a long one.
+// answerEarly writes an answer while the client may still be sending, or waits for a 100 Continue. Without this, net/http
+// waits for the body of a chunked request, and closes the connection under a client that is in the middle of a long one.
 func (w *response) answerEarly(r *http.Request, code int, body []byte) {
-	early := false
+	early, waiting := false, r.Header.Get("Expect") != ""
 	if b := w.body; b != nil && !b.ended {
-		early = b.failed || r.ContentLength < 0 || r.ContentLength-b.read > smallBody
+		early = b.failed || waiting || r.ContentLength < 0 || r.ContentLength-b.read > smallBody
 		b.hurry()
 	}
 	if early && w.control.EnableFullDuplex() == nil {
@@ -93,7 +95,11 @@ func (w *response) answerEarly(r *http.Request, code int, body []byte) {
 	}
 	w.WriteHeader(code)
 	w.Write(body) // a failure shows up in the connection
-	if early && !w.body.failed && w.control.Flush() == nil && r.Header.Get("Expect") == "" {
+	switch {
+	case !early || w.body.failed || w.control.Flush() != nil:
+	case waiting:
+		w.body.giveUp()
+	default:
 		w.body.drain()
 	}
 }

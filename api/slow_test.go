@@ -138,6 +138,37 @@ func TestSlowJSON(t *testing.T) {
 	})
 }
 
+// TestRefusalsDoNotWait: who asks first, or sends slowly, hears at once that there is no use in going on.
+func TestRefusalsDoNotWait(t *testing.T) {
+	const head = "PUT /v2/images/" + anID + "/file HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+	for _, tt := range []struct {
+		name, send string
+		closed     time.Duration // how long the server reads on
+	}{
+		{"asks first", head + "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n", time.Second},
+		{"asks first, much", head + "Content-Length: 30000000\r\nExpect: 100-continue\r\n\r\n", time.Second},
+		{"sends chunks slowly", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", drainTime + time.Second},
+		{"sends much slowly", head + "Content-Length: 30000000\r\n\r\nabc", drainTime + time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			f.add(image.Image{ID: anID, Owner: "p1"}, "data")
+			inBubble(t, f, func(t *testing.T, dial func() net.Conn) {
+				c, started := dial(), time.Now()
+				defer c.Close()
+				go io.WriteString(c, tt.send)
+				if code, body, took := answer(t, c, started); code != http.StatusConflict || took != 0 {
+					t.Errorf("%d %q after %s", code, body, took)
+				}
+				_, err := io.Copy(io.Discard, c)
+				if took := time.Since(started); err != nil || took > tt.closed {
+					t.Errorf("the connection was closed after %s, %v", took, err)
+				}
+			})
+		})
+	}
+}
+
 func TestSlowHeadersAndIdleConnections(t *testing.T) {
 	for _, tt := range []struct {
 		name, send string
