@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -35,6 +36,10 @@ func (c *Client) List(ctx context.Context, q image.Query) iter.Seq2[*image.Image
 	return func(yield func(*image.Image, error) bool) {
 		for {
 			images, more, err := c.Page(ctx, q)
+			if errors.Is(err, errTooLong) && q.Limit != 1 { // images may have megabytes of properties
+				q.Limit = max(q.Limit/4, 1)
+				continue
+			}
 			if err != nil {
 				yield(nil, err)
 				return

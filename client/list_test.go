@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,32 @@ func TestListGoesThroughAllPages(t *testing.T) {
 	}
 	if len(queries) != 4 {
 		t.Errorf("leaving the loop took %d requests", len(queries)-3)
+	}
+}
+
+func TestListTakesSmallerPagesOfLargeImages(t *testing.T) {
+	var limits []string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		limits = append(limits, r.URL.Query().Get("limit"))
+		n, _ := strconv.Atoi(limits[len(limits)-1])
+		doc := `{"id":"` + string(testID) + `","p":"` + strings.Repeat("x", 1000) + `"}`
+		fmt.Fprintf(w, `{"images":[%s]}`, strings.TrimSuffix(strings.Repeat(doc+",", n), ","))
+	}, Config{})
+	c.limit = 20_000
+	n := 0
+	for _, err := range c.List(t.Context(), image.Query{Limit: 100}) {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"100", "25", "6"}; n != 6 || !slices.Equal(limits, want) {
+		t.Errorf("List gives %d images in pages of %v, want %v", n, limits, want)
+	}
+	c.limit = 100
+	for _, err := range c.List(t.Context(), image.Query{}) {
+		if !errors.Is(err, errTooLong) {
+			t.Errorf("List of images that are too long = %v", err)
+		}
 	}
 }
 

@@ -15,8 +15,11 @@ import (
 	"time"
 )
 
-// maxDocument bounds the JSON that a server may send: a full page of images with many properties fits well.
+// maxDocument bounds the JSON that a server may send: a full page of usual images fits well, and so does a single one
+// with as many and as long properties as can be.
 const maxDocument = 64 << 20
+
+var errTooLong = errors.New("the answer is too long")
 
 // A request is one call of the API.
 type request struct {
@@ -73,7 +76,7 @@ func (c *Client) callOnce(ctx context.Context, r request) ([]byte, error) {
 		return nil, c.unreachable(ctx, err)
 	}
 	if int64(len(body)) > c.limit {
-		return nil, fmt.Errorf("the answer of %s is longer than %d bytes", c.endpoint, c.limit)
+		return nil, fmt.Errorf("%w: %s sends more than %d bytes", errTooLong, c.endpoint, c.limit)
 	}
 	return body, nil
 }
