@@ -110,11 +110,7 @@ func (s *Service) claim(ctx context.Context, u image.Upload) (pending bool, err 
 		if err != nil || !pending {
 			return err
 		}
-		if err := tx.RemoveUpload(u.ID); err != nil {
-			return err
-		}
-		u.Instance = s.instance
-		return tx.AddUpload(u)
+		return tx.ClaimUpload(u.ID, s.instance)
 	})
 	return pending, err
 }

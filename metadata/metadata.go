@@ -43,6 +43,8 @@ type Tx interface {
 	Garbage(after int64, limit int) ([]image.Garbage, error)
 	// Instances returns the process instances and when their hearts beat last.
 	Instances() (map[string]time.Time, error)
+	// StoreIdentity returns the UUID that the store with this id had when it was used first, "" if it never was.
+	StoreIdentity(store string) (uuid string, err error)
 	// LocationExists reports whether an image, an upload's object or garbage names the location's URL.
 	LocationExists(store, url string) (bool, error)
 
@@ -71,7 +73,10 @@ type WriteTx interface {
 	// RemoveMember ends a membership. Errors: image.ErrNotFound.
 	RemoveMember(number int64, project string) error
 
+	// AddUpload records a reservation. Errors: image.ErrConflict when the image has one already.
 	AddUpload(u image.Upload) error
+	// ClaimUpload gives a reservation to another instance. Errors: image.ErrNotFound.
+	ClaimUpload(id, instance string) error
 	RemoveUpload(id string) error
 	RemoveGarbage(id int64) error
 	// AddGarbage records data to be removed that no image names, such as what a failed upload could not delete.
@@ -79,6 +84,8 @@ type WriteTx interface {
 	// Beat registers the instance and sets its last heartbeat. RemoveInstance forgets it.
 	Beat(instance string, now time.Time) error
 	RemoveInstance(instance string) error
+	// SaveStoreIdentity remembers a store's UUID.
+	SaveStoreIdentity(store, uuid string) error
 	// DropChanges removes the oldest changes, up to and including the sequence through.
 	DropChanges(through int64) error
 }

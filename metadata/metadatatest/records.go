@@ -51,6 +51,16 @@ func testUploads(t *testing.T, db metadata.DB) {
 		err := db.Update(ctx, func(tx metadata.WriteTx) error { return tx.AddUpload(changed) })
 		wantError(t, "AddUpload of "+tt.what, err, tt.want)
 	}
+	update(t, db, func(tx metadata.WriteTx) error { return tx.ClaimUpload(u.ID, "i3") })
+	view(t, db, func(tx metadata.Tx) error {
+		got, err := tx.Upload(img.Number)
+		if err == nil && got.Instance != "i3" {
+			t.Errorf("after ClaimUpload the upload is %+v", got)
+		}
+		return err
+	})
+	err := db.Update(ctx, func(tx metadata.WriteTx) error { return tx.ClaimUpload("upload-3", "i3") })
+	wantError(t, "ClaimUpload of no upload", err, image.ErrNotFound)
 	wantLocation(t, db, "local", "file:///images/"+string(img.ID), true) // the object of an upload
 	wantLocation(t, db, "local", "file:///images/"+string(img.ID)+"-2", false)
 	wantLocation(t, db, "local", "file:///images/o2", false)
@@ -148,6 +158,25 @@ func testInstances(t *testing.T, db metadata.DB) {
 	}
 	delete(want, "i2")
 	check()
+}
+
+func testStoreIdentities(t *testing.T, db metadata.DB) {
+	want := func(store, want string) {
+		t.Helper()
+		view(t, db, func(tx metadata.Tx) error {
+			got, err := tx.StoreIdentity(store)
+			if err == nil && got != want {
+				t.Errorf("StoreIdentity of %s = %q, want %q", store, got, want)
+			}
+			return err
+		})
+	}
+	want("local", "")
+	for _, uuid := range []string{"u1", "u2"} {
+		update(t, db, func(tx metadata.WriteTx) error { return tx.SaveStoreIdentity("local", uuid) })
+		want("local", uuid)
+	}
+	want("ceph", "")
 }
 
 func changes(t *testing.T, db metadata.DB, after int64, limit int) (found []image.Change) {

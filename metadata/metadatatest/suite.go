@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"uploads", testUploads},
 		{"garbage", testGarbage},
 		{"instances", testInstances},
+		{"store identities", testStoreIdentities},
 		{"changes", testChanges},
 		{"changes dropped", testChangesDropped},
 		{"wait for a change", testWaitChange},

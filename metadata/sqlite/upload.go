@@ -50,6 +50,15 @@ func (t *writeTx) AddUpload(u image.Upload) error {
 	return err
 }
 
+// ClaimUpload implements metadata.WriteTx.
+func (t *writeTx) ClaimUpload(id, instance string) error {
+	n, err := t.exec(`UPDATE uploads SET instance = ? WHERE id = ?`, instance, id)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("claim upload %s: %w", id, image.ErrNotFound)
+	}
+	return err
+}
+
 // RemoveUpload implements metadata.WriteTx. Removing what is gone is no error.
 func (t *writeTx) RemoveUpload(id string) error {
 	_, err := t.exec(`DELETE FROM uploads WHERE id = ?`, id)

@@ -70,6 +70,12 @@ CREATE TABLE instances (
   beat     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What makes a store the one that was used before: an unmounted disk must not look like an empty store.
+CREATE TABLE stores (
+  store TEXT NOT NULL PRIMARY KEY,
+  uuid  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Data whose record is gone. number is 0 when no image ever named it.
 CREATE TABLE garbage (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,136 @@
+package imageservice_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/faultstore"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// faultDB fails its nth Update, counted from 1: without any effect, or after the commit took effect.
+type faultDB struct {
+	metadata.DB
+	nth   int
+	after bool
+	count int
+	fired bool
+}
+
+func (db *faultDB) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	db.count++
+	if db.count != db.nth {
+		return db.DB.Update(ctx, fn)
+	}
+	db.fired = true
+	if db.after {
+		if err := db.DB.Update(ctx, fn); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: injected fault", image.ErrUnavailable)
+}
+
+// TestFaultsOfTheStore and TestFaultsOfTheDatabase fail every single step of an upload, a second one and a deletion,
+// with and without its effect, and then let another instance sweep, as after a crash.
+func TestFaultsOfTheStore(t *testing.T) {
+	for _, when := range []faultstore.When{faultstore.Before, faultstore.After} {
+		for n := 1; ; n++ {
+			dir := t.TempDir()
+			var faulty *faultstore.Store
+			wrap := func(w imagestore.Writer) imagestore.Writer {
+				faulty = faultstore.New(w, n, when)
+				return faulty
+			}
+			db := openDB(t, dir)
+			l := life{t: t, what: fmt.Sprintf("call %d of the store fails, %v", n, when)}
+			l.live(session{openOn(t, db, dir, wrap, false).As(admin)})
+			l.verify(db, dir)
+			if !faulty.Fired() {
+				break
+			}
+		}
+	}
+}
+
+func TestFaultsOfTheDatabase(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n := 1; ; n++ {
+			dir := t.TempDir()
+			db := &faultDB{DB: openDB(t, dir), nth: n + 1, after: after} // the first registers the instance
+			l := life{t: t, what: fmt.Sprintf("update %d of the database fails, after its effect: %v", n, after)}
+			l.live(session{openOn(t, db, dir, nil, false).As(admin)})
+			l.verify(db.DB, dir)
+			if !db.fired {
+				break
+			}
+		}
+	}
+}
+
+// A life is what two images go through, and what the service said of it.
+type life struct {
+	t            *testing.T
+	what         string
+	ids          [2]image.ID
+	stored, gone [2]bool // acknowledged
+}
+
+var lifeData = bytes.Repeat([]byte("life"), 50_000)
+
+func (l *life) live(s session) {
+	for i := range l.ids {
+		l.ids[i] = image.NewID()
+		if _, err := s.Create(l.t.Context(), l.ids[i], []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
+			{Op: image.EditAdd, Name: "container_format", Value: "bare"}}); err != nil && !errors.Is(err, image.ErrUnavailable) {
+			l.t.Errorf("%s: create: %v", l.what, err)
+		}
+		l.stored[i] = s.Upload(l.t.Context(), l.ids[i], bytes.NewReader(lifeData), int64(len(lifeData))) == nil
+	}
+	l.gone[1] = s.Delete(l.t.Context(), l.ids[1]) == nil
+}
+
+// verify lets a new instance sweep and compares.
+func (l *life) verify(db metadata.DB, dir string) {
+	l.t.Helper()
+	svc := openOn(l.t, db, dir, nil, false)
+	for _, step := range []func(context.Context) error{svc.BuryOthers, svc.SweepStores, svc.SweepUploads, svc.CollectGarbage} {
+		if err := step(l.t.Context()); err != nil {
+			l.t.Errorf("%s: sweep: %v", l.what, err)
+		}
+	}
+	s := session{svc.As(admin)}
+	active := 0
+	for i, id := range l.ids {
+		img, err := s.Get(l.t.Context(), id)
+		switch {
+		case errors.Is(err, image.ErrNotFound):
+			if l.stored[i] && i == 0 {
+				l.t.Errorf("%s: image %d was acknowledged and is gone", l.what, i)
+			}
+		case err != nil:
+			l.t.Errorf("%s: %v", l.what, err)
+		case l.gone[i]:
+			l.t.Errorf("%s: image %d was deleted and is %s", l.what, i, img.Status)
+		case img.Status == image.Active:
+			active++
+			if got, err := s.Download(l.t.Context(), id); err != nil || !bytes.Equal(got, lifeData) {
+				l.t.Errorf("%s: image %d is active with %d bytes, %v", l.what, i, len(got), err)
+			}
+		case img.Status != image.Queued || l.stored[i]:
+			l.t.Errorf("%s: image %d is %s, acknowledged %v", l.what, i, img.Status, l.stored[i])
+		}
+	}
+	if n := files(l.t, dir); n != active {
+		l.t.Errorf("%s: %d files of %d active images", l.what, n, active)
+	}
+	if err := svc.Audit(l.t.Context(), func(f imageservice.Finding) { l.t.Errorf("%s: the audit found %+v", l.what, f) }); err != nil {
+		l.t.Errorf("%s: audit: %v", l.what, err)
+	}
+}
