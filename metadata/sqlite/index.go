@@ -98,7 +98,11 @@ const (
 
 var listingKeys = []string{"updated_at", "name", "status", "container_format", "disk_format", "size"}
 
-func (t *writeTx) index(r *record) (*index, error) {
+// A labeler returns the number of a value.
+type labeler func(kind metadata.LabelKind, value string) (int64, error)
+
+// index returns what the derived tables should hold of the record; nothing for nil.
+func (r *record) index(label labeler) (*index, error) {
 	x := &index{}
 	if r == nil || !r.Status.Visible() {
 		return x, nil
@@ -106,18 +110,18 @@ func (t *writeTx) index(r *record) (*index, error) {
 	var owner int64
 	var err error
 	if r.Owner != "" {
-		if owner, err = t.label(metadata.LabelProject, r.Owner); err != nil {
+		if owner, err = label(metadata.LabelProject, r.Owner); err != nil {
 			return nil, err
 		}
 	}
-	if x.lists, err = t.listsOf(r, owner); err != nil {
+	if x.lists, err = r.lists(owner, label); err != nil {
 		return nil, err
 	}
 	x.facets = r.facets()
 	x.keys = []any{r.UpdatedAt.UnixMicro(), orZero(r.Name), string(r.Status), r.ContainerFormat, r.DiskFormat, orZero(r.Size)}
 	if r.Status == image.Active {
 		x.leaf = []any{packID(r.ID), r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro(), owner, flag(r.Visibility == image.Public), flag(r.Hidden)}
-		x.branches, err = t.branchesOf(r, owner)
+		x.branches, err = r.branches(owner, label)
 	}
 	return x, err
 }
@@ -129,7 +133,7 @@ func orZero[T any](p *T) T {
 	return *p
 }
 
-func (t *writeTx) listsOf(r *record, owner int64) ([]int64, error) {
+func (r *record) lists(owner int64, label labeler) ([]int64, error) {
 	kind, ok := visibilityLists[r.Visibility]
 	if !ok {
 		return nil, image.Errorf(image.ErrInvalid, "The visibility %q is not known", r.Visibility)
@@ -145,7 +149,7 @@ func (t *writeTx) listsOf(r *record, owner int64) ([]int64, error) {
 		if project == r.Owner {
 			continue // he has the image already
 		}
-		member, err := t.label(metadata.LabelProject, project)
+		member, err := label(metadata.LabelProject, project)
 		if err != nil {
 			return nil, err
 		}
@@ -155,18 +159,18 @@ func (t *writeTx) listsOf(r *record, owner int64) ([]int64, error) {
 	return lists, nil
 }
 
-// branchesOf returns the directories in which an active image appears.
-func (t *writeTx) branchesOf(r *record, owner int64) (map[branch]bool, error) {
+// branches returns the directories in which an active image appears.
+func (r *record) branches(owner int64, label labeler) (map[branch]bool, error) {
 	stems := []branch{{}}
 	if r.Name != nil {
-		n, err := t.label(metadata.LabelName, *r.Name)
+		n, err := label(metadata.LabelName, *r.Name)
 		if err != nil {
 			return nil, err
 		}
 		stems = append(stems, branch{kind: metadata.LabelName, label: n})
 	}
 	for _, tag := range r.Tags {
-		n, err := t.label(metadata.LabelTag, tag)
+		n, err := label(metadata.LabelTag, tag)
 		if err != nil {
 			return nil, err
 		}
@@ -189,4 +193,31 @@ func (t *writeTx) branchesOf(r *record, owner int64) (map[branch]bool, error) {
 		}
 	}
 	return branches, nil
+}
+
+// An address is what tells locations apart.
+type address struct{ store, url string }
+
+func (r *record) addresses() []address {
+	var all []address
+	for _, l := range r.Locations {
+		if a := (address{l.Store, l.URL}); !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// The rows of the derived tables, in the order of their columns.
+
+func (x *index) listing(r *record, list int64) []any {
+	return append([]any{list, r.CreatedAt.UnixMicro(), packID(r.ID), r.Number}, x.keys...)
+}
+
+func (x *index) facet(r *record, list int64, f facet) []any {
+	return []any{list, f[:], r.CreatedAt.UnixMicro(), packID(r.ID), r.Number}
+}
+
+func (x *index) twig(r *record, b branch) []any {
+	return append([]any{b.scope, int64(b.kind), b.label, r.Number}, x.leaf...)
 }

@@ -3,17 +3,15 @@ package sqlite
 import (
 	"slices"
 	"strings"
-
-	"github.com/vitrine-image/vitrine/image"
 )
 
 // reindex brings the derived tables from what the record was (nil when it is new) to what it is.
 func (t *writeTx) reindex(old, r *record) error {
-	was, err := t.index(old)
+	was, err := old.index(t.label)
 	if err != nil {
 		return err
 	}
-	is, err := t.index(r)
+	is, err := r.index(t.label)
 	if err != nil {
 		return err
 	}
@@ -59,19 +57,19 @@ func (t *writeTx) moveIndex(r *record, was, is *index) error {
 				continue
 			}
 			if _, err := t.exec(`INSERT INTO facets (list, facet, created_at, id, number) VALUES (?, ?, ?, ?, ?)`,
-				list, f[:], created, id, r.Number); err != nil {
+				is.facet(r, list, f)...); err != nil {
 				return err
 			}
 		}
 	}
-	return t.moveBranches(r.Number, was, is)
+	return t.moveBranches(r, was, is)
 }
 
 func (t *writeTx) writeListing(r *record, list int64, stayed bool, was, is *index) error {
 	created, id := r.CreatedAt.UnixMicro(), packID(r.ID)
 	if !stayed {
 		_, err := t.exec(`INSERT INTO listings (list, created_at, id, number, updated_at, name, status, container_format, disk_format, size)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append([]any{list, created, id, r.Number}, is.keys...)...)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, is.listing(r, list)...)
 		return err
 	}
 	// Only the columns that changed are set: SQLite rewrites the entries of every index that a set column is part of.
@@ -91,26 +89,25 @@ func (t *writeTx) writeListing(r *record, list int64, stayed bool, was, is *inde
 	return err
 }
 
-func (t *writeTx) moveBranches(number int64, was, is *index) error {
+func (t *writeTx) moveBranches(r *record, was, is *index) error {
 	for b := range was.branches {
 		if is.branches[b] {
 			continue
 		}
 		if _, err := t.exec(`DELETE FROM tree WHERE scope = ? AND kind = ? AND label = ? AND number = ?`,
-			b.scope, int64(b.kind), b.label, number); err != nil {
+			b.scope, int64(b.kind), b.label, r.Number); err != nil {
 			return err
 		}
 	}
 	for b := range is.branches {
-		key := []any{b.scope, int64(b.kind), b.label, number}
 		var err error
 		switch {
 		case !was.branches[b]:
 			_, err = t.exec(`INSERT INTO tree (scope, kind, label, number, id, created_at, updated_at, owner, public, hidden)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append(key, is.leaf...)...)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, is.twig(r, b)...)
 		case !sameLeaf(was.leaf, is.leaf):
-			_, err = t.exec(`UPDATE tree SET updated_at = ?5, owner = ?6, public = ?7, hidden = ?8
-				WHERE scope = ?1 AND kind = ?2 AND label = ?3 AND number = ?4`, append(key, is.leaf[2:]...)...)
+			_, err = t.exec(`UPDATE tree SET id = ?5, created_at = ?6, updated_at = ?7, owner = ?8, public = ?9, hidden = ?10
+				WHERE scope = ?1 AND kind = ?2 AND label = ?3 AND number = ?4`, is.twig(r, b)...)
 		}
 		if err != nil {
 			return err
@@ -119,29 +116,30 @@ func (t *writeTx) moveBranches(number int64, was, is *index) error {
 	return nil
 }
 
-// sameLeaf compares what may change: ids never do.
-func sameLeaf(a, b []any) bool { return slices.Equal(a[2:], b[2:]) }
+// sameLeaf compares all but the id, which never changes.
+func sameLeaf(a, b []any) bool { return slices.Equal(a[1:], b[1:]) }
 
+// reindexLocations writes where the locations of a record are looked up.
 func (t *writeTx) reindexLocations(old, r *record) error {
-	var was []image.Location
+	var was []address
 	if old != nil {
-		was = old.Locations
+		was = old.addresses()
 	}
-	in := func(list []image.Location, l image.Location) bool {
-		return slices.ContainsFunc(list, func(o image.Location) bool { return o.Store == l.Store && o.URL == l.URL })
-	}
-	for _, l := range was {
-		if !in(r.Locations, l) {
-			if _, err := t.exec(`DELETE FROM locations WHERE store = ? AND url = ? AND number = ?`, l.Store, l.URL, r.Number); err != nil {
-				return err
-			}
+	is := r.addresses()
+	for _, a := range was {
+		if slices.Contains(is, a) {
+			continue
+		}
+		if _, err := t.exec(`DELETE FROM locations WHERE store = ? AND url = ? AND number = ?`, a.store, a.url, r.Number); err != nil {
+			return err
 		}
 	}
-	for _, l := range r.Locations {
-		if !in(was, l) {
-			if _, err := t.exec(`INSERT OR IGNORE INTO locations (store, url, number) VALUES (?, ?, ?)`, l.Store, l.URL, r.Number); err != nil {
-				return err
-			}
+	for _, a := range is {
+		if slices.Contains(was, a) {
+			continue
+		}
+		if _, err := t.exec(`INSERT INTO locations (store, url, number) VALUES (?, ?, ?)`, a.store, a.url, r.Number); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,0 +1,287 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/metadata/sqlite"
+)
+
+// fill creates n images of all kinds.
+func fill(t testing.TB, db metadata.DB, n int) []*image.Image {
+	t.Helper()
+	var images []*image.Image
+	err := db.Update(ctx, func(tx metadata.WriteTx) error {
+		images = nil
+		for i := range n {
+			name := fmt.Sprint("image ", i%3)
+			img := &image.Image{
+				ID: image.NewID(), Name: &name, Owner: fmt.Sprint("p", i%2), Status: image.Active, Visibility: image.Visibilities()[i%4],
+				DiskFormat: "raw", ContainerFormat: "bare", Checksum: "c", HashAlgo: "sha512", HashValue: "h", Protected: i%2 == 0,
+				Tags: []string{"t", fmt.Sprint("t", i)}, Properties: map[string]string{"k": fmt.Sprint(i), "os": "debian"},
+				CreatedAt: time.UnixMicro(int64(i)), UpdatedAt: time.UnixMicro(int64(2 * i)),
+				Locations: []image.Location{{Store: "local", URL: fmt.Sprint("file:///", i)}},
+			}
+			if err := tx.CreateImage(img); err != nil {
+				return err
+			}
+			if err := tx.SaveMember(img.Number, "p2", "accepted", time.UnixMicro(1)); err != nil {
+				return err
+			}
+			images = append(images, img)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return images
+}
+
+// run executes SQL behind the back of the package.
+func run(t testing.TB, path, sql string) {
+	t.Helper()
+	c, err := (&sqlite3.SQLiteDriver{}).Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.(*sqlite3.SQLiteConn).Exec(sql, nil); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func check(t testing.TB, path string) []string {
+	t.Helper()
+	problems, err := sqlite.Check(ctx, path)
+	if err != nil {
+		t.Fatalf("Check = %v", err)
+	}
+	return problems
+}
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct{ name, sql, want string }{
+		{"nothing wrong", ``, ``},
+		{"a stale list", `DELETE FROM listings WHERE number = 3 AND list > 16`, `image number 3 is not in the lists`},
+		{"a wrong sort key", `UPDATE listings SET size = 5 WHERE number = 2`, `image number 2 is not in the lists`},
+		{"a lost facet", `DELETE FROM facets WHERE number = 4 AND facet = (SELECT min(facet) FROM facets WHERE number = 4)`, `image number 4 is not`},
+		{"a facet too many", `INSERT INTO facets VALUES (1, zeroblob(16), 1, zeroblob(16), 77)`, `image number 77 is not`},
+		{"a wrong directory", `UPDATE tree SET owner = 99 WHERE number = 5`, `image number 5 is not`},
+		{"a lost location", `DELETE FROM locations WHERE number = 1`, `image number 1 is not`},
+		{"an active image without data", `UPDATE images SET locations = '[]' WHERE number = 1; DELETE FROM locations WHERE number = 1`, `nothing tells where its data is`},
+		{"an unknown status", `UPDATE images SET status = 'lost' WHERE number = 1`, `unknown status "lost"`},
+		{"a wrong entry", `UPDATE labels SET entry = 'x' WHERE value = 't'`, `the directory entry "x" instead of "t"`},
+		{"a lost label", `DELETE FROM labels WHERE value = 'image 1'`, `needs a label for "image 1"`},
+		{"bad JSON", `UPDATE images SET tags = '[1,' WHERE number = 1`, `decode tags`},
+		{"an upload of an active image", `INSERT INTO uploads VALUES ('u', 1, 'local', 'o', 'i', -1, 0)`, `is active, but an upload into it is recorded (store local, object o)`},
+		{"saving without an upload", `UPDATE images SET status = 'saving' WHERE number = 1`, `is saving, but no upload`},
+		{"garbage that is in use", `INSERT INTO garbage (number, image_id, store, url, metadata, since) VALUES (0, x'', 'local', 'file:///1', '{}', 0)`, `is garbage, although image`},
+		{"a member of nothing", `PRAGMA foreign_keys = OFF; INSERT INTO members VALUES (999, 'p', 'accepted', 0, 0)`, `a row of members`},
+		{"a feed beyond its end", `UPDATE sqlite_sequence SET seq = 1 WHERE name = 'changes'`, `beyond the end of the feed`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "vitrine.db")
+			fill(t, open(t, path), 8)
+			if tt.sql != "" {
+				run(t, path, tt.sql)
+			}
+			problems := check(t, path)
+			if tt.want == "" {
+				if len(problems) > 0 {
+					t.Errorf("problems: %q", problems)
+				}
+			} else if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, tt.want) }) {
+				t.Errorf("problems %q, want one with %q", problems, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheckFindsDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine.db")
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, db, 200)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page := int64(30); page < info.Size()/4096; page += 5 {
+		if _, err := f.WriteAt([]byte(strings.Repeat("damage", 100)), page*4096); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	problems, err := sqlite.Check(ctx, path)
+	if len(problems) == 0 && !errors.Is(err, image.ErrUnavailable) {
+		t.Errorf("Check of a damaged file = %q, %v", problems, err)
+	}
+}
+
+func TestCheckRefusesWhatIsNoDatabase(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := sqlite.Check(ctx, filepath.Join(dir, "none.db")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Check of a missing file = %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Errorf("Check made %v", entries)
+	}
+	text := filepath.Join(dir, "text.db")
+	if err := os.WriteFile(text, []byte(strings.Repeat("no database ", 500)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Check(ctx, text); !errors.Is(err, image.ErrUnavailable) {
+		t.Errorf("Check of a text file = %v", err)
+	}
+}
+
+func TestBackupWhileWriting(t *testing.T) {
+	dir := t.TempDir()
+	path, dest := filepath.Join(dir, "vitrine.db"), filepath.Join(dir, "backup.db")
+	db := open(t, path)
+	images := fill(t, db, 50)
+	stop, all := make(chan struct{}), sync.WaitGroup{}
+	all.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				fill(t, db, 5)
+			}
+		}
+	})
+	err := sqlite.Backup(ctx, path, dest)
+	close(stop)
+	all.Wait()
+	if err != nil {
+		t.Fatalf("Backup = %v", err)
+	}
+	if problems := check(t, dest); len(problems) > 0 {
+		t.Errorf("problems of the backup: %q", problems)
+	}
+	info, err := os.Stat(dest)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the backup's mode is %v, %v", info.Mode(), err)
+	}
+	before, err := os.ReadFile(dest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sqlite.Backup(ctx, path, dest); !errors.Is(err, os.ErrExist) {
+		t.Errorf("Backup to a file that exists = %v", err)
+	}
+	if after, err := os.ReadFile(dest); err != nil || string(after) != string(before) {
+		t.Error("a backup was overwritten")
+	}
+	restored := open(t, dest)
+	err = restored.View(ctx, func(tx metadata.Tx) error {
+		_, err := tx.Image(images[49].ID)
+		return err
+	})
+	if err != nil {
+		t.Errorf("read the restored database: %v", err)
+	}
+	// Numbers and sequences go on where they were.
+	if more := fill(t, restored, 1); more[0].Number <= images[49].Number {
+		t.Errorf("number %d came after %d", more[0].Number, images[49].Number)
+	}
+}
+
+func TestBackupLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vitrine.db")
+	db := open(t, path)
+	fill(t, db, 300)
+	ended, end := context.WithCancel(ctx)
+	end()
+	for _, tt := range []struct {
+		name       string
+		ctx        context.Context
+		path, dest string
+	}{
+		{"an ended context", ended, path, filepath.Join(dir, "out", "backup.db")},
+		{"no database", ctx, filepath.Join(dir, "none.db"), filepath.Join(dir, "out", "backup.db")},
+	} {
+		if err := os.MkdirAll(filepath.Join(dir, "out"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := sqlite.Backup(tt.ctx, tt.path, tt.dest); err == nil {
+			t.Errorf("Backup with %s gives no error", tt.name)
+		}
+		if entries, _ := os.ReadDir(filepath.Join(dir, "out")); len(entries) > 0 {
+			t.Errorf("Backup with %s left %v", tt.name, entries)
+		}
+	}
+	if err := sqlite.Backup(ctx, path, filepath.Join(dir, "missing", "backup.db")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Backup into a missing directory = %v", err)
+	}
+}
+
+func TestVacuum(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine.db")
+	db := open(t, path)
+	images := fill(t, db, 600)
+	err := db.Update(ctx, func(tx metadata.WriteTx) error {
+		for _, img := range images[10:] {
+			img.Status = image.Deleted
+			if err := tx.SaveImage(img); err != nil {
+				return err
+			}
+		}
+		last, err := tx.LastChange()
+		if err != nil {
+			return err
+		}
+		return tx.DropChanges(last)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := size(t, path)
+	if err := sqlite.Vacuum(ctx, path); err != nil {
+		t.Fatalf("Vacuum = %v", err)
+	}
+	if after := size(t, path); after > before/2 {
+		t.Errorf("the file has %d bytes after a vacuum, and had %d", after, before)
+	}
+	if problems := check(t, path); len(problems) > 0 {
+		t.Errorf("problems after a vacuum: %q", problems)
+	}
+	fill(t, db, 5) // the daemon goes on
+}
+
+// size forces the log into the file first, as far as others let it.
+func size(t testing.TB, path string) int64 {
+	t.Helper()
+	run(t, path, "PRAGMA wal_checkpoint(PASSIVE)")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}

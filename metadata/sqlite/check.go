@@ -1,0 +1,239 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"slices"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// maxProblems of one kind are reported; the others are counted.
+const maxProblems = 50
+
+// A checker collects what it finds wrong with a database, in words.
+type checker struct {
+	*tx
+	problems []string
+	labels   map[metadata.LabelKind]map[string]int64
+	// For each image, the hashes of the rows that it should have in the derived tables, less those of the rows that it has:
+	// 0 when they agree.
+	balance map[int64]uint64
+	seed    maphash.Seed
+}
+
+// Check reads the whole database and returns what is wrong with it, one line each. The daemon may run meanwhile.
+// Errors: metadata.ErrNewer, and what keeps it from being read at all.
+func Check(ctx context.Context, path string) (problems []string, err error) {
+	c, err := openExisting(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if _, err := c.exec("BEGIN"); err != nil {
+		return nil, err
+	}
+	defer c.exec("ROLLBACK")
+	k := &checker{tx: &tx{ctx: ctx, conn: c}, balance: map[int64]uint64{}, seed: maphash.MakeSeed()}
+	if err := k.integrity(); err != nil || len(k.problems) > 0 {
+		return k.problems, err // what is read from a damaged file proves nothing
+	}
+	for _, check := range []func() error{k.foreignKeys, k.readLabels, k.images, k.uploadsAndImages, k.derived, k.feed} {
+		if err := check(); err != nil {
+			return k.problems, err
+		}
+	}
+	return k.problems, nil
+}
+
+// openExisting opens a database of this program's version for reading.
+func openExisting(ctx context.Context, path string) (*conn, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open the metadata database: %w", err)
+	}
+	c, err := openReader(path, 8<<20)
+	if err != nil {
+		return nil, err
+	}
+	have, err := checkVersion(ctx, c)
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	if newest, err := newestVersion(); err != nil || have < newest {
+		err = errors.Join(err, fmt.Errorf("%s has version %d: start the daemon once to bring it to version %d", path, have, newest))
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// report adds a problem for each row of the query, whose columns fill the format.
+func (k *checker) report(format, sql string, args ...any) error {
+	n := 0
+	err := k.query(sql, args, func(row []driver.Value) error {
+		if n++; n <= maxProblems {
+			values := make([]any, len(row))
+			for i, v := range row {
+				if values[i] = v; len(unpackID(v)) > 0 {
+					values[i] = unpackID(v)
+				}
+			}
+			k.problems = append(k.problems, fmt.Sprintf(format, values...))
+		}
+		return nil
+	})
+	if n > maxProblems {
+		k.problems = append(k.problems, fmt.Sprintf("(%d more like the last)", n-maxProblems))
+	}
+	return err
+}
+
+func (k *checker) integrity() error {
+	return k.report("the file is damaged: %v", `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`)
+}
+
+func (k *checker) foreignKeys() error {
+	return k.report("a row of %v (%v) belongs to no image", `SELECT "table", coalesce(rowid, 0) FROM pragma_foreign_key_check`)
+}
+
+func (k *checker) readLabels() error {
+	k.labels = map[metadata.LabelKind]map[string]int64{}
+	return k.query(`SELECT kind, value, entry, number FROM labels`, nil, func(row []driver.Value) error {
+		kind, value, entry := metadata.LabelKind(integer(row[0])), text(row[1]), text(row[2])
+		if k.labels[kind] == nil {
+			k.labels[kind] = map[string]int64{}
+		}
+		k.labels[kind][value] = integer(row[3])
+		if want := image.EntryName(value); entry != want {
+			k.problems = append(k.problems, fmt.Sprintf("label %d (%q) has the directory entry %q instead of %q", integer(row[3]), value, entry, want))
+		}
+		return nil
+	})
+}
+
+// images reads every image and notes what should be derived from it.
+func (k *checker) images() error {
+	members := map[int64]map[string]string{}
+	err := k.query(`SELECT number, project, status FROM members`, nil, func(row []driver.Value) error {
+		n := integer(row[0])
+		if members[n] == nil {
+			members[n] = map[string]string{}
+		}
+		members[n][text(row[1])] = text(row[2])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return k.query(`SELECT `+imageColumns+` FROM images i ORDER BY i.number`, nil, func(row []driver.Value) error {
+		img, err := scanImage(row)
+		if err != nil {
+			k.problems = append(k.problems, err.Error())
+			return nil
+		}
+		switch {
+		case !slices.Contains(image.Statuses(), img.Status):
+			k.problems = append(k.problems, fmt.Sprintf("image %s has the unknown status %q", img.ID, img.Status))
+		case (img.Status == image.Active || img.Status == image.Deactivated) && len(img.Locations) == 0:
+			k.problems = append(k.problems, fmt.Sprintf("image %s is %s, but nothing tells where its data is", img.ID, img.Status))
+		}
+		return k.expect(&record{img, members[img.Number]})
+	})
+}
+
+func (k *checker) expect(r *record) error {
+	x, err := r.index(func(kind metadata.LabelKind, value string) (int64, error) {
+		number, ok := k.labels[kind][value]
+		if !ok {
+			k.problems = append(k.problems, fmt.Sprintf("image %s needs a label for %q, and there is none", r.ID, value))
+		}
+		return number, nil
+	})
+	if err != nil {
+		k.problems = append(k.problems, fmt.Sprintf("image %s: %v", r.ID, err))
+		return nil
+	}
+	for _, list := range x.lists {
+		k.balance[r.Number] += k.hash("listings", x.listing(r, list))
+		for f := range x.facets {
+			k.balance[r.Number] += k.hash("facets", x.facet(r, list, f))
+		}
+	}
+	for b := range x.branches {
+		k.balance[r.Number] += k.hash("tree", x.twig(r, b))
+	}
+	for _, a := range r.addresses() {
+		k.balance[r.Number] += k.hash("locations", []any{a.store, a.url, r.Number})
+	}
+	return nil
+}
+
+// derived reads the derived tables.
+func (k *checker) derived() error {
+	for _, table := range []struct {
+		name   string
+		number int // of the column that holds the image's number
+	}{{"listings", 3}, {"facets", 4}, {"tree", 3}, {"locations", 2}} {
+		err := k.query(`SELECT * FROM `+table.name, nil, func(row []driver.Value) error {
+			values := make([]any, len(row))
+			for i, v := range row {
+				values[i] = v
+			}
+			k.balance[integer(row[table.number])] -= k.hash(table.name, values)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for number, sum := range k.balance {
+		if sum == 0 {
+			delete(k.balance, number)
+		}
+	}
+	numbers := make([]int64, 0, len(k.balance))
+	for number := range k.balance {
+		numbers = append(numbers, number)
+	}
+	slices.Sort(numbers)
+	return k.report("image number %v is not in the lists and directories where it belongs", `SELECT value FROM json_each(?)`, encodeNumbers(numbers))
+}
+
+func (k *checker) hash(table string, row []any) uint64 {
+	var h maphash.Hash
+	h.SetSeed(k.seed)
+	maphash.WriteComparable(&h, table)
+	for _, v := range row {
+		if b, ok := v.([]byte); ok {
+			v = string(b)
+		}
+		maphash.WriteComparable(&h, v)
+	}
+	return h.Sum64()
+}
+
+func (k *checker) uploadsAndImages() error {
+	err := k.report("image %v is %v, but an upload into it is recorded (store %v, object %v)",
+		`SELECT i.id, i.status, u.store, u.object FROM uploads u CROSS JOIN images i ON i.number = u.number
+		 WHERE i.status NOT IN ('saving', 'uploading', 'importing', 'deleted')`)
+	if err != nil {
+		return err
+	}
+	err = k.report("image %v is saving, but no upload into it is recorded",
+		`SELECT i.id FROM images i WHERE i.status = 'saving' AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.number = i.number)`)
+	if err != nil {
+		return err
+	}
+	return k.report("the data at %v in store %v is garbage, although image %v names it",
+		`SELECT g.url, g.store, i.id FROM garbage g CROSS JOIN locations l ON l.store = g.store AND l.url = g.url
+		 CROSS JOIN images i ON i.number = l.number`)
+}
+
+func (k *checker) feed() error {
+	return k.report("change %v is beyond the end of the feed (%v)",
+		`SELECT max(sequence), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0) AS last FROM changes HAVING max(sequence) > last`)
+}
