@@ -1,0 +1,38 @@
+// Vitrine is the command line of a Vitrine daemon, or of any other server of the OpenStack Image API v2. Start reading at
+// newRoot; each command is in the file of its name.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run carries out a command line and returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	a := &app{}
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	a.close()
+	if err != nil && ctx.Err() != nil {
+		err = interrupted{err}
+	}
+	if err != nil && !a.started {
+		err = usageError{err} // cobra found it before the command began
+	}
+	return report(errs, err)
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/internal/testdaemon"
+)
+
+// TestMain makes the test binary act as the daemon and as the command line, too.
+func TestMain(m *testing.M) {
+	if os.Getenv("VITRINE_TEST_DAEMON") != "" { // set for the children of testdaemon
+		testdaemon.Main(m)
+	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // children with the race detector would wait a second at their end
+	testscript.Main(m, map[string]func(){"vitrine": main})
+}
+
+// TestScripts runs each script against a daemon of its own, through a proxy that can break things.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			dir := env.WorkDir + "/daemon"
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				return err
+			}
+			d, err := testdaemon.Launch(testdaemon.Config{Dir: dir})
+			if err != nil {
+				return err
+			}
+			proxy := newFaultProxy(d.Endpoint)
+			front := httptest.NewServer(proxy)
+			env.Defer(func() {
+				proxy.set("none", 0) // lets go of what it holds
+				front.Close()
+				if err := d.Stop(); err != nil {
+					env.T().Fatal(err, "\n", d.Log())
+				}
+			})
+			env.Setenv("VITRINE_ENDPOINT", front.URL)
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Values[proxyKey{}] = proxy
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"expect": cmdExpect, "fault": cmdFault, "await": cmdAwait, "bytes": cmdBytes, "sparse": cmdSparse,
+		},
+	})
+}
+
+type proxyKey struct{}
+
+// cmdExpect runs the program and compares its exit code: expect CODE ARGS...
+func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: expect CODE ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec("vitrine", args[1:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cmdFault breaks what comes next: fault KIND [N]. See faultProxy.
+func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
+	n := 0
+	if len(args) == 2 {
+		var err error
+		n, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
+	if neg || len(args) == 0 || len(args) > 2 || !ts.Value(proxyKey{}).(*faultProxy).set(args[0], int64(n)) {
+		ts.Fatalf("usage: fault none|cut|flip|hold|status [N]")
+	}
+}
+
+// cmdAwait waits until the proxy holds a transfer: await; or until a save has kept N bytes: await N.
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: await [N]")
+	}
+	if len(args) == 0 {
+		<-ts.Value(proxyKey{}).(*faultProxy).held
+		return
+	}
+	want, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	dir := ts.MkAbs(".")
+	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	ts.Check(err)
+	defer unix.Close(watch)
+	_, err = unix.InotifyAddWatch(watch, dir, unix.IN_CREATE|unix.IN_MODIFY)
+	ts.Check(err)
+	for events := make([]byte, 4096); ; {
+		parts, err := filepath.Glob(filepath.Join(dir, ".*.part"))
+		ts.Check(err)
+		for _, path := range parts {
+			if info, err := os.Stat(path); err == nil && info.Size() >= want {
+				return
+			}
+		}
+		_, err = unix.Read(watch, events)
+		ts.Check(err)
+	}
+}
+
+// cmdBytes makes a file: bytes FILE PART..., where a part is text, or N random bytes as rand:N, or N zeros as zero:N.
+// $SHA512 is its hash then.
+func cmdBytes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: bytes FILE PART...")
+	}
+	var data []byte
+	source := rand.NewChaCha8([32]byte{7})
+	for _, part := range args[1:] {
+		kind, count, _ := strings.Cut(part, ":")
+		n, err := strconv.Atoi(count)
+		switch {
+		case kind == "rand" && err == nil:
+			b := make([]byte, n)
+			source.Read(b)
+			data = append(data, b...)
+		case kind == "zero" && err == nil:
+			data = append(data, make([]byte, n)...)
+		default:
+			text, err := strconv.Unquote(`"` + part + `"`)
+			ts.Check(err)
+			data = append(data, text...)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+	sum := sha512.Sum512(data)
+	ts.Setenv("SHA512", hex.EncodeToString(sum[:]))
+}
+
+// cmdSparse checks that a file takes at most N bytes on the disk: sparse FILE N.
+func cmdSparse(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: sparse FILE N")
+	}
+	limit, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	var st syscall.Stat_t
+	ts.Check(syscall.Stat(ts.MkAbs(args[0]), &st))
+	if taken := st.Blocks * 512; taken > limit != neg {
+		ts.Fatalf("%s takes %s bytes on the disk", args[0], fmt.Sprint(taken))
+	}
+}
