@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/vitrine-image/vitrine/ingest"
+)
+
+// finish fills in what depends on the data directory, and reports everything that is wrong at once.
+func (cfg *Config) finish() error {
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+
+	data, err := filepath.Abs(cfg.Data)
+	if err != nil || cfg.Data == "" {
+		fail("data: %q is no directory", cfg.Data)
+	}
+	cfg.Data = data
+	if cfg.Metadata.URL == "" {
+		cfg.Metadata.URL = "sqlite://" + filepath.Join(cfg.Data, "vitrine.db")
+	}
+	if _, err := cfg.Metadata.sqlitePath(); err != nil {
+		fail("metadata.url: %w", err)
+	}
+	if cfg.Metadata.KeepChanges < 1 {
+		fail("metadata.keep_changes: at least 1 is needed")
+	}
+	if len(cfg.Stores) == 0 {
+		cfg.Stores = map[string]StoreConfig{"local": {Type: "file", Path: filepath.Join(cfg.Data, "images"), Default: true}}
+	}
+	if err := cfg.checkStores(); err != nil {
+		fail("%w", err)
+	}
+	if err := cfg.checkListeners(); err != nil {
+		fail("%w", err)
+	}
+	if err := ingest.CheckAlgorithm(cfg.Images.HashingAlgorithm); err != nil {
+		fail("images.hashing_algorithm: %w", err)
+	}
+	oneOf(fail, "images.delete_in_use", cfg.Images.DeleteInUse, "refuse", "trash")
+	oneOf(fail, "auth.type", cfg.Auth.Type, "none")
+	oneOf(fail, "log.level", cfg.Log.Level, "debug", "info", "warn", "error")
+	oneOf(fail, "log.format", cfg.Log.Format, "auto", "text", "json")
+	if cfg.Auth.Project == "" {
+		fail("auth.project: the project that owns new images needs a name")
+	}
+	if len(cfg.Mount.Show) == 0 {
+		fail("mount.show: say \"all\", \"public\" or a list of projects")
+	}
+	if cfg.Mount.Path != "" {
+		if cfg.Mount.Path, err = filepath.Abs(cfg.Mount.Path); err != nil {
+			fail("mount.path: %w", err)
+		}
+		if cfg.Mount.Path == cfg.Data || strings.HasPrefix(cfg.Data, cfg.Mount.Path+"/") {
+			fail("mount.path: %s would hide the data directory %s", cfg.Mount.Path, cfg.Data)
+		}
+	}
+	if e := cfg.API.PublicEndpoint; e != "" {
+		if u, err := url.Parse(e); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			fail("api.public_endpoint: %q is no http or https address", e)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func oneOf(fail func(string, ...any), key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		fail("%s: %q is none of %s", key, value, strings.Join(allowed, ", "))
+	}
+}
+
+var storeID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+
+func (cfg *Config) checkStores() error {
+	var wrong []error
+	defaults := 0
+	for id, s := range cfg.Stores {
+		if !storeID.MatchString(id) || strings.HasPrefix(id, "os_glance_") {
+			wrong = append(wrong, fmt.Errorf("[stores.%s]: a store's id is letters, digits, - and _, and does not begin with os_glance_", id))
+		}
+		if s.Type != "file" {
+			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of file", id, s.Type))
+		}
+		if (s.Path == "") == (len(s.Paths) == 0) {
+			wrong = append(wrong, fmt.Errorf("stores.%s: give either path or paths", id))
+		}
+		for _, p := range s.directories() {
+			if !filepath.IsAbs(p.Path) {
+				wrong = append(wrong, fmt.Errorf("stores.%s: %q is no absolute path", id, p.Path))
+			}
+		}
+		if s.Default {
+			defaults++
+		}
+	}
+	if len(cfg.Stores) == 1 && defaults == 0 {
+		for id, s := range cfg.Stores {
+			s.Default = true
+			cfg.Stores[id] = s
+		}
+	} else if defaults != 1 {
+		wrong = append(wrong, fmt.Errorf("[stores]: exactly one store must say default = true, %d do", defaults))
+	}
+	return errors.Join(wrong...)
+}
+
+// checkListeners refuses to serve a network that anybody may be on without authentication, unless told to.
+func (cfg *Config) checkListeners() error {
+	var wrong []error
+	if len(cfg.API.Listen) == 0 {
+		wrong = append(wrong, errors.New("api.listen: name at least one address"))
+	}
+	for _, addr := range cfg.API.Listen {
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			if !filepath.IsAbs(path) || len(path) > 107 {
+				wrong = append(wrong, fmt.Errorf("api.listen: %q: a socket is an absolute path of at most 107 bytes", addr))
+			}
+			continue
+		}
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("api.listen: %q is neither host:port nor unix:/path", addr))
+			continue
+		}
+		if !isLoopback(host) && cfg.Auth.Type == "none" && !cfg.Auth.OpenToNetwork {
+			wrong = append(wrong, fmt.Errorf("api.listen: %s can be reached from the network, and without authentication everybody there "+
+				"would be an admin; set auth.type, listen on 127.0.0.1, or say auth.open_to_network = true if that is what you want", addr))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// sqlitePath returns the file that the URL names.
+func (m MetadataConfig) sqlitePath() (string, error) {
+	path, ok := strings.CutPrefix(m.URL, "sqlite://")
+	if !ok || !filepath.IsAbs(path) {
+		return "", fmt.Errorf("%q is not of the form sqlite:///absolute/path", m.URL)
+	}
+	return path, nil
+}
+
+func (s StoreConfig) directories() []StorePath {
+	if s.Path != "" {
+		return []StorePath{{Path: s.Path}}
+	}
+	return s.Paths
+}

@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is the configuration file. Every key is explained in vitrined.toml beside this file; Default has the values of
+// those that are left out.
+type Config struct {
+	Data     string                 `toml:"data"`
+	API      APIConfig              `toml:"api"`
+	Metadata MetadataConfig         `toml:"metadata"`
+	Stores   map[string]StoreConfig `toml:"stores"`
+	Images   ImagesConfig           `toml:"images"`
+	Mount    MountConfig            `toml:"mount"`
+	Auth     AuthConfig             `toml:"auth"`
+	Log      LogConfig              `toml:"log"`
+}
+
+// APIConfig is the section [api].
+type APIConfig struct {
+	Listen         []string `toml:"listen"`          // host:port or unix:/path
+	PublicEndpoint string   `toml:"public_endpoint"` // base of absolute links, "" for that of the request
+	AllowedHosts   []string `toml:"allowed_hosts"`   // further names under which browsers may reach an API without authentication
+	CacheMaxAge    Duration `toml:"cache_max_age"`
+	Sendfile       bool     `toml:"sendfile"`
+	StallTimeout   Duration `toml:"stall_timeout"`
+	DrainTimeout   Duration `toml:"drain_timeout"`
+	DisableFile    string   `toml:"healthcheck_disable_file"`
+}
+
+// MetadataConfig is the section [metadata].
+type MetadataConfig struct {
+	URL         string `toml:"url"` // sqlite:///path, "" for vitrine.db in the data directory
+	KeepChanges int64  `toml:"keep_changes"`
+}
+
+// StoreConfig is one of the sections [stores.ID].
+type StoreConfig struct {
+	Type        string      `toml:"type"`
+	Description string      `toml:"description"`
+	Default     bool        `toml:"default"`
+	Weight      int         `toml:"weight"`
+	Path        string      `toml:"path"`
+	Paths       []StorePath `toml:"paths"`
+	MinFree     Size        `toml:"min_free"`
+}
+
+// StorePath is one of several directories of a file store.
+type StorePath struct {
+	Path     string `toml:"path"`
+	Priority int    `toml:"priority"`
+}
+
+// ImagesConfig is the section [images].
+type ImagesConfig struct {
+	SizeCap            Size   `toml:"size_cap"`
+	PropertyQuota      int    `toml:"property_quota"`
+	TagQuota           int    `toml:"tag_quota"`
+	HashingAlgorithm   string `toml:"hashing_algorithm"`
+	RequireFormatMatch bool   `toml:"require_format_match"`
+	DeleteInUse        string `toml:"delete_in_use"` // refuse or trash
+	BufferMemory       Size   `toml:"buffer_memory"`
+}
+
+// MountConfig is the section [mount].
+type MountConfig struct {
+	Path            string      `toml:"path"` // "" mounts nothing
+	Show            StringOrSet `toml:"show"` // all, public, or a list of project ids
+	TrustedProjects []string    `toml:"trusted_projects"`
+	Owner           string      `toml:"owner"`
+	Group           string      `toml:"group"`
+	AllowOther      bool        `toml:"allow_other"`
+	Passthrough     bool        `toml:"passthrough"`
+	ReadAhead       Size        `toml:"read_ahead"`
+	Required        bool        `toml:"required"`
+}
+
+// AuthConfig is the section [auth].
+type AuthConfig struct {
+	Type          string `toml:"type"`
+	OpenToNetwork bool   `toml:"open_to_network"`
+	Project       string `toml:"project"`
+}
+
+// LogConfig is the section [log].
+type LogConfig struct {
+	Level  string `toml:"level"`  // debug, info, warn or error
+	Format string `toml:"format"` // auto, text or json
+}
+
+// Default returns the configuration that runs without a file.
+func Default() Config {
+	return Config{
+		Data: "/var/lib/vitrine",
+		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, Sendfile: true, StallTimeout: Minute,
+			DrainTimeout: Minute / 2},
+		Metadata: MetadataConfig{KeepChanges: 100_000},
+		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, HashingAlgorithm: "sha512",
+			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},
+		Mount: MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
+		Auth:  AuthConfig{Type: "none", Project: "default"},
+		Log:   LogConfig{Level: "info", Format: "auto"},
+	}
+}
+
+// Load reads the configuration file and then every conf.d/*.toml beside it, in the order of their names; later values
+// win. An unknown key is an error that names file and line.
+func Load(path string) (Config, error) {
+	cfg := Default()
+	more, err := filepath.Glob(filepath.Join(filepath.Dir(path), "conf.d", "*.toml"))
+	if err != nil {
+		return cfg, err
+	}
+	slices.Sort(more)
+	for _, file := range append([]string{path}, more...) {
+		if err := cfg.read(file); err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+func (cfg *Config) read(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	before := cfg.Stores
+	cfg.Stores = nil
+	err = toml.NewDecoder(f).DisallowUnknownFields().Decode(cfg)
+	for id, store := range before {
+		if _, again := cfg.Stores[id]; again && err == nil {
+			err = fmt.Errorf("[stores.%s] stands in two files; keep a store in one", id)
+		}
+		if cfg.Stores == nil {
+			cfg.Stores = make(map[string]StoreConfig)
+		}
+		cfg.Stores[id] = store
+	}
+	return describe(path, err)
+}
+
+// describe adds file, line and key to what the decoder found.
+func describe(path string, err error) error {
+	var unknown *toml.StrictMissingError
+	var wrong *toml.DecodeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unknown):
+		var all []error
+		for _, e := range unknown.Errors {
+			line, column := e.Position()
+			all = append(all, fmt.Errorf("%s:%d:%d: unknown key %s", path, line, column, strings.Join(e.Key(), ".")))
+		}
+		return errors.Join(all...)
+	case errors.As(err, &wrong):
+		line, column := wrong.Position()
+		return fmt.Errorf("%s:%d:%d: %s", path, line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}

@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// uncomment makes every setting of the sample take effect, save the alternative that a file store may have only one of.
+func uncomment(sample string) string {
+	var lines []string
+	for line := range strings.Lines(sample) {
+		if regexp.MustCompile(`^#[a-z\[]`).MatchString(line) && !strings.HasPrefix(line, "#paths") {
+			line = line[1:]
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "")
+}
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSampleHoldsTheDefaults(t *testing.T) {
+	got, err := Load(write(t, t.TempDir(), "vitrined.toml", uncomment(Sample)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	if err := want.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if err := got.finish(); err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []*[]string{&got.API.AllowedHosts, &got.Mount.TrustedProjects} {
+		if len(*list) == 0 {
+			*list = nil
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the sample says\n%+v\nand the defaults are\n%+v", got, want)
+	}
+}
+
+func TestSampleNamesEveryKey(t *testing.T) {
+	var check func(typ reflect.Type)
+	check = func(typ reflect.Type) {
+		for i := range typ.NumField() {
+			field := typ.Field(i)
+			key := field.Tag.Get("toml")
+			switch {
+			case field.Type.Kind() == reflect.Struct:
+				check(field.Type)
+			case field.Type.Kind() == reflect.Map, field.Type == reflect.TypeFor[[]StorePath]():
+				check(field.Type.Elem())
+			case !regexp.MustCompile(`(?m)^#.*\b` + key + ` = `).MatchString(Sample):
+				t.Errorf("the sample does not explain %s", key)
+			}
+		}
+	}
+	check(reflect.TypeFor[Config]())
+}
+
+func TestUnknownKeysAreErrorsWithFileAndLine(t *testing.T) {
+	path := write(t, t.TempDir(), "vitrined.toml", "[api]\nlisten = [\"127.0.0.1:1\"]\nlitsen = 1\n")
+	_, err := Load(path)
+	if err == nil || !strings.Contains(err.Error(), path+":3:1: unknown key api.litsen") {
+		t.Errorf("Load = %v", err)
+	}
+	path = write(t, t.TempDir(), "vitrined.toml", "[images]\nsize_cap = \"10 apples\"\n")
+	if _, err = Load(path); err == nil || !strings.Contains(err.Error(), path+":2:") {
+		t.Errorf("Load of a wrong size = %v", err)
+	}
+}
+
+func TestLaterFilesWin(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, "vitrined.toml", "[log]\nlevel = \"warn\"\n[stores.a]\ntype = \"file\"\npath = \"/a\"\ndefault = true\n")
+	write(t, dir, "conf.d/20.toml", "[log]\nlevel = \"debug\"\n")
+	write(t, dir, "conf.d/10.toml", "[log]\nlevel = \"error\"\n[stores.b]\ntype = \"file\"\npath = \"/b\"\n")
+	cfg, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Log.Level != "debug" || cfg.Stores["a"].Path != "/a" || cfg.Stores["b"].Path != "/b" {
+		t.Errorf("Load = %+v", cfg)
+	}
+	write(t, dir, "conf.d/30.toml", "[stores.a]\ntype = \"file\"\npath = \"/c\"\n")
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "stores.a") {
+		t.Errorf("one store in two files: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string // part of the error, "" for none
+	}{
+		{"default", func(*Config) {}, ""},
+		{"unix socket", func(c *Config) { c.API.Listen = []string{"unix:/run/v.sock"} }, ""},
+		{"IPv6 loopback", func(c *Config) { c.API.Listen = []string{"[::1]:0"} }, ""},
+		{"network", func(c *Config) { c.API.Listen = []string{"0.0.0.0:9292"} }, "without authentication"},
+		{"any address", func(c *Config) { c.API.Listen = []string{":9292"} }, "without authentication"},
+		{"a name", func(c *Config) { c.API.Listen = []string{"images.example:9292"} }, "without authentication"},
+		{"network, allowed", func(c *Config) { c.API.Listen = []string{":9292"}; c.Auth.OpenToNetwork = true }, ""},
+		{"no address", func(c *Config) { c.API.Listen = []string{"9292"} }, "neither host:port"},
+		{"hash", func(c *Config) { c.Images.HashingAlgorithm = "crc32" }, "hashing_algorithm"},
+		{"auth", func(c *Config) { c.Auth.Type = "magic" }, "auth.type"},
+		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},
+		{"database", func(c *Config) { c.Metadata.URL = "mysql://x" }, "metadata.url"},
+		{"store id", func(c *Config) { c.Stores = map[string]StoreConfig{"a b": {Type: "file", Path: "/a"}} }, "a b"},
+		{"store type", func(c *Config) { c.Stores = map[string]StoreConfig{"a": {Type: "tape", Path: "/a"}} }, "tape"},
+		{"two defaults", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/a"}, "b": {Type: "file", Path: "/b"}}
+		}, "default = true"},
+		{"mount over the data", func(c *Config) { c.Mount.Path = "/var/lib" }, "hide"},
+		{"endpoint", func(c *Config) { c.API.PublicEndpoint = "images.example" }, "public_endpoint"},
+	} {
+		cfg := Default()
+		tt.change(&cfg)
+		err := cfg.finish()
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestValuesKeepTheirText(t *testing.T) {
+	for _, text := range []string{"0B", "1B", "512MiB", "1TiB", "1000B", "3KiB"} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err != nil {
+			t.Error(err)
+		}
+		if got, _ := s.MarshalText(); string(got) != text {
+			t.Errorf("%s came back as %s", text, got)
+		}
+	}
+	for _, text := range []string{"", "MiB", "-1B", "1.5GiB", "99999999PiB", "1 furlong"} {
+		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was taken for a size", text)
+		}
+	}
+}

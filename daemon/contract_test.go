@@ -1,0 +1,70 @@
+package daemon_test
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/daemon"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice/servicetest"
+)
+
+// TestContractOverHTTP runs the suite of the verbs through client, api and service in a row.
+func TestContractOverHTTP(t *testing.T) {
+	servicetest.Run(t, func(t *testing.T) servicetest.Images { return remote{inProcess(t, t.TempDir())} })
+}
+
+// inProcess runs a daemon within the test and returns a client of it.
+func inProcess(t *testing.T, dir string) *client.Client {
+	t.Helper()
+	cfg := daemon.Default()
+	cfg.Data = dir
+	cfg.API.Listen = []string{"127.0.0.1:0"}
+	ctx, stop := context.WithCancel(context.Background())
+	ready, done := make(chan daemon.Running, 1), make(chan error, 1)
+	go func() {
+		done <- daemon.Run(ctx, cfg, daemon.Options{Log: io.Discard, Ready: func(r daemon.Running) { ready <- r }})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("the daemon ended badly: %v", err)
+		}
+	})
+	select {
+	case r := <-ready:
+		c, err := client.New(client.Config{Endpoint: "http://" + r.Addrs[0].String(), Retries: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	case err := <-done:
+		done <- nil
+		t.Fatalf("the daemon did not start: %v", err)
+		return nil
+	}
+}
+
+// remote is a client in the words of the suite.
+type remote struct{ *client.Client }
+
+func (r remote) List(ctx context.Context, q image.Query) ([]*image.Image, error) {
+	page, _, err := r.Page(ctx, q)
+	return page, err
+}
+
+func (r remote) Upload(ctx context.Context, id image.ID, body io.Reader, size int64) error {
+	return r.Client.Upload(ctx, id, client.Upload{Body: body, Size: size})
+}
+
+func (r remote) Download(ctx context.Context, id image.ID) ([]byte, error) {
+	d, err := r.Client.Download(ctx, id, client.DownloadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return io.ReadAll(d)
+}

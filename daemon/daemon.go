@@ -1,0 +1,287 @@
+// Package daemon wires the packages into a running vitrined: configuration in, listeners and a mount out. Start reading
+// at Run.
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vitrine-image/vitrine/api"
+	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/fusefs"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/keeper"
+	"github.com/vitrine-image/vitrine/metadata/sqlite"
+)
+
+// Options are what the command line adds to a configuration.
+type Options struct {
+	Log io.Writer // nil is standard error
+	// Ready, unless nil, is called once everything answers.
+	Ready func(Running)
+}
+
+// Running is what a daemon tells of itself once it answers.
+type Running struct {
+	Addrs []net.Addr // of the listeners, as configured
+}
+
+// Run serves until ctx ends, and then stops in order: listeners, requests under way, jobs, mount, stores, database.
+// It returns nil after a stop that was asked for.
+func Run(ctx context.Context, cfg Config, opts Options) (err error) {
+	if err := cfg.finish(); err != nil {
+		return err
+	}
+	if opts.Log == nil {
+		opts.Log = os.Stderr
+	}
+	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	listeners, err := listen(cfg.API.Listen)
+	if err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		d.onClose(func() error { l.Close(); return nil }) // mostly closed by then
+	}
+	return d.serve(ctx, listeners, opts.Ready)
+}
+
+// A daemon is what Run holds between its start and its end.
+type daemon struct {
+	cfg     Config
+	log     *slog.Logger
+	service *imageservice.Service
+	auth    auth.Authenticator
+	closers []func() error // called last first
+}
+
+func (d *daemon) onClose(fn func() error) { d.closers = append(d.closers, fn) }
+
+func (d *daemon) close() (err error) {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, d.closers[i]())
+	}
+	return err
+}
+
+// open brings up database, stores and service, and cleans up after a crash.
+func (d *daemon) open(ctx context.Context) error {
+	path, err := d.cfg.Metadata.sqlitePath()
+	if err != nil {
+		return err
+	}
+	lock, err := lockDatabase(path)
+	if err != nil {
+		return err
+	}
+	d.onClose(lock.Close)
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: d.log})
+	if err != nil {
+		return err
+	}
+	d.onClose(db.Close)
+	stores, opened, err := openStores(ctx, d.cfg, db, d.log)
+	for _, store := range opened {
+		d.onClose(store.Close)
+	}
+	if err != nil {
+		return err
+	}
+	ingester, err := ingest.New(ingest.Config{HashAlgo: d.cfg.Images.HashingAlgorithm, Budget: int64(d.cfg.Images.BufferMemory),
+		AllowFormatMismatch: !d.cfg.Images.RequireFormatMatch})
+	if err != nil {
+		return err
+	}
+	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
+		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
+			Tags: d.cfg.Images.TagQuota},
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Logger: d.log})
+	if err != nil {
+		return err
+	}
+	d.auth = auth.NewNone(d.cfg.Auth.Project)
+	return d.recover(ctx)
+}
+
+// recover cleans up after the process before this one. The lock on the database says that it is dead. What cannot be
+// cleaned up now (a full disk, a store that is away) is tried again by the jobs.
+func (d *daemon) recover(ctx context.Context) error {
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"register this instance", d.service.Beat},
+		{"forget the instances before", d.service.BuryOthers},
+		{"remove unfinished files", d.service.SweepStores},
+		{"end unfinished uploads", d.service.SweepUploads},
+		{"remove the data of deleted images", d.service.CollectGarbage},
+	} {
+		if err := step.do(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			d.log.Warn("cleaning up after the last run is not complete yet", "step", step.what, "error", err)
+		}
+	}
+	d.onClose(func() error {
+		ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		defer stop()
+		if err := d.service.Leave(ctx); err != nil {
+			d.log.Warn("this instance could not sign off", "error", err)
+		}
+		return nil
+	})
+	return nil
+}
+
+// serve runs listeners, jobs and mount until ctx ends or one of them fails.
+func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func(Running)) error {
+	handler, err := d.handler()
+	if err != nil {
+		return err
+	}
+	mount, err := d.mount(ctx)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { return keeper.Run(jobs, d.log, d.jobs()...) })
+	server := api.NewServer(handler, d.log)
+	for _, l := range listeners {
+		d.log.Info("listening", "address", address(l.Addr()))
+		g.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	mountStopped := make(chan struct{})
+	stopMount := func() {}
+	if mount == nil {
+		close(mountStopped)
+	} else {
+		var mountCtx context.Context
+		mountCtx, stopMount = context.WithCancel(context.WithoutCancel(ctx))
+		g.Go(func() error {
+			defer close(mountStopped)
+			err := mount.Serve(mountCtx)
+			if errors.Is(err, fusefs.ErrUnmounted) {
+				d.log.Error("going on without the mount", "path", d.cfg.Mount.Path, "error", err)
+				return nil
+			}
+			return err
+		})
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		d.log.Info("stopping")
+		d.drain(server)
+		stopJobs()
+		stopMount()
+		<-mountStopped
+		return nil
+	})
+	if ready != nil {
+		addrs := make([]net.Addr, len(listeners))
+		for i, l := range listeners {
+			addrs[i] = l.Addr()
+		}
+		ready(Running{Addrs: addrs})
+	}
+	return g.Wait()
+}
+
+// handler answers the API.
+func (d *daemon) handler() (http.Handler, error) {
+	c := d.cfg.API
+	return api.New(api.Config{
+		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
+		Auth:   d.auth, Stores: d.service.Stores(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
+		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
+		Ready: d.service.CheckReady, DisableFile: c.DisableFile,
+	})
+}
+
+// drain lets requests under way end, for as long as the configuration allows, and then cuts them off.
+func (d *daemon) drain(server *http.Server) {
+	ctx, stop := context.WithTimeout(context.Background(), time.Duration(d.cfg.API.DrainTimeout))
+	defer stop()
+	if err := server.Shutdown(ctx); err != nil {
+		d.log.Warn("requests were cut off", "after", time.Duration(d.cfg.API.DrainTimeout))
+		server.Close()
+	}
+}
+
+func (d *daemon) jobs() []keeper.Job {
+	sweep := func(ctx context.Context) error {
+		return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
+	}
+	return []keeper.Job{
+		{Name: "heartbeat", Every: 15 * time.Second, Run: d.service.Beat},
+		{Name: "sweep", Every: 30 * time.Second, Wake: d.service.Released(), Run: sweep},
+		{Name: "trim changes", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
+			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
+		}},
+	}
+}
+
+// listen opens all addresses or none.
+func listen(addrs []string) (listeners []net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+		}
+	}()
+	for _, addr := range addrs {
+		l, err := listenOne(addr)
+		if err != nil {
+			return listeners, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// mount serves the tree at the configured path. Unless the mount is required the daemon runs without it when this
+// machine cannot mount, and says why.
+func (d *daemon) mount(ctx context.Context) (*fusefs.Mount, error) {
+	if d.cfg.Mount.Path == "" {
+		return nil, nil
+	}
+	cfg, err := d.mountConfig()
+	if err != nil {
+		return nil, err
+	}
+	m, err := fusefs.New(cfg)
+	if err == nil {
+		err = m.Attach(ctx)
+	}
+	if err == nil {
+		return m, nil
+	}
+	if d.cfg.Mount.Required {
+		return nil, fmt.Errorf("mount %s: %w", d.cfg.Mount.Path, err)
+	}
+	d.log.Error("serving without the mount", "path", d.cfg.Mount.Path, "error", err)
+	return nil, nil
+}

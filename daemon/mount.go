@@ -1,0 +1,162 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+
+	"github.com/vitrine-image/vitrine/api/wire"
+	"github.com/vitrine-image/vitrine/fusefs"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// mountConfig turns the section [mount] into what fusefs needs.
+func (d *daemon) mountConfig() (fusefs.Config, error) {
+	m := d.cfg.Mount
+	uid, err := lookUpID(m.Owner, "mount.owner", func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	})
+	if err != nil {
+		return fusefs.Config{}, err
+	}
+	gid, err := lookUpID(m.Group, "mount.group", func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
+	if err != nil {
+		return fusefs.Config{}, err
+	}
+	tree := imageservice.TreeConfig{TrustAll: d.cfg.Auth.Type == "none", TrustedProjects: m.TrustedProjects}
+	switch {
+	case len(m.Show) == 1 && m.Show[0] == "all":
+	case len(m.Show) == 1 && m.Show[0] == "public":
+		tree.ShowPublic = true
+	default:
+		tree.ShowProjects = m.Show
+	}
+	return fusefs.Config{Path: m.Path, UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
+		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree)}, Logger: d.log}, nil
+}
+
+// lookUpID returns the number of a user or group that is given by name or number, 0 for none.
+func lookUpID(name, key string, lookUp func(string) (string, error)) (uint32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	number := name
+	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
+		if number, err = lookUp(name); err != nil {
+			return 0, fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	id, err := strconv.ParseUint(number, 10, 32)
+	return uint32(id), err
+}
+
+// treeSource is the service's tree in the words of fusefs, which knows neither the service nor the database.
+type treeSource struct{ *imageservice.Tree }
+
+var kinds = map[fusefs.LabelKind]metadata.LabelKind{
+	fusefs.Name: metadata.LabelName, fusefs.Tag: metadata.LabelTag, fusefs.Project: metadata.LabelProject,
+}
+
+func treeDir(d fusefs.Dir) imageservice.TreeDir {
+	return imageservice.TreeDir{Kind: kinds[d.Kind], Label: d.Label, Project: d.Project}
+}
+
+func fuseEntry(e metadata.Entry) fusefs.Entry {
+	return fusefs.Entry{Number: e.Number, ID: e.ID, Created: e.CreatedAt.UnixMicro(), Updated: e.UpdatedAt.UnixMicro()}
+}
+
+func (t treeSource) Images(ctx context.Context, dir fusefs.Dir, after int64, limit int) ([]fusefs.Entry, error) {
+	page, err := t.Tree.Images(ctx, treeDir(dir), after, limit)
+	entries := make([]fusefs.Entry, len(page))
+	for i, e := range page {
+		entries[i] = fuseEntry(e)
+	}
+	return entries, err
+}
+
+func (t treeSource) ImageIn(ctx context.Context, dir fusefs.Dir, id image.ID) (fusefs.Entry, error) {
+	e, err := t.Tree.ImageIn(ctx, treeDir(dir), id)
+	return fuseEntry(e), err
+}
+
+func (t treeSource) Latest(ctx context.Context, dir fusefs.Dir) (fusefs.Entry, error) {
+	e, err := t.Tree.Latest(ctx, treeDir(dir))
+	return fuseEntry(e), err
+}
+
+func (t treeSource) Labels(ctx context.Context, kind fusefs.LabelKind, project, after int64, limit int) ([]fusefs.Label, error) {
+	page, err := t.Tree.Labels(ctx, kinds[kind], project, after, limit)
+	labels := make([]fusefs.Label, len(page))
+	for i, l := range page {
+		labels[i] = fusefs.Label{Number: l.Number, Entry: l.Entry}
+	}
+	return labels, err
+}
+
+func (t treeSource) LabelByEntry(ctx context.Context, kind fusefs.LabelKind, project int64, entry string) (fusefs.Label, error) {
+	l, err := t.Tree.LabelByEntry(ctx, kinds[kind], project, entry)
+	return fusefs.Label{Number: l.Number, Entry: l.Entry}, err
+}
+
+func (t treeSource) Open(ctx context.Context, number int64) (fusefs.Reader, error) {
+	r, err := t.Tree.Open(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	return fuseReader(r), nil
+}
+
+// Document is what the API shows of the image.
+func (t treeSource) Document(img *image.Image) ([]byte, error) {
+	return append(wire.AppendImage(nil, img, wire.Options{}), '\n'), nil
+}
+
+func (t treeSource) Space(ctx context.Context) (total, free int64, err error) {
+	space, err := t.Tree.Space(ctx)
+	return space.Total, space.Free, err
+}
+
+// fuseReader adds to a reader that knows its extents the question that fusefs asks.
+func fuseReader(r imagestore.Reader) fusefs.Reader {
+	extents, ok := r.(imagestore.ExtentReader)
+	if !ok {
+		return r
+	}
+	e := extentReader{extents}
+	if file, ok := r.(imagestore.FileReader); ok {
+		return struct {
+			extentReader
+			filer
+		}{e, file}
+	}
+	return e
+}
+
+type extentReader struct{ imagestore.ExtentReader }
+
+// DataAt returns the first range of data at or after off.
+func (r extentReader) DataAt(ctx context.Context, off int64) (start, end int64, err error) {
+	found, err := r.Extents(ctx, off, r.Size()-off)
+	if err != nil || len(found) == 0 {
+		return r.Size(), r.Size(), err
+	}
+	return found[0].Offset, found[0].Offset + found[0].Length, nil
+}
+
+// filer is what a FileReader adds to a Reader.
+type filer interface{ File() *os.File }

@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/filestore"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// openStores opens the configured stores, and remembers the identity of those that are used for the first time.
+func openStores(ctx context.Context, cfg Config, db metadata.DB, log *slog.Logger) (*imagestore.Set, []io.Closer, error) {
+	var entries []imagestore.Entry
+	var opened []io.Closer
+	for id, sc := range cfg.Stores {
+		store, err := openStore(ctx, id, sc, db, log)
+		if err != nil {
+			return nil, opened, fmt.Errorf("store %s: %w", id, err)
+		}
+		opened = append(opened, store)
+		entries = append(entries, imagestore.Entry{ID: id, Store: store, Description: sc.Description, Default: sc.Default,
+			Weight: sc.Weight, Local: sc.Type == "file"})
+	}
+	set, err := imagestore.NewSet(entries...)
+	return set, opened, err
+}
+
+// A backend is a store that holds something until it is closed.
+type backend interface {
+	imagestore.Store
+	io.Closer
+}
+
+// openStore knows the backends.
+func openStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB, log *slog.Logger) (backend, error) {
+	switch sc.Type {
+	case "file":
+		return openFileStore(ctx, id, sc, db, log)
+	}
+	return nil, fmt.Errorf("there is no type %q", sc.Type)
+}
+
+func openFileStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB, log *slog.Logger) (backend, error) {
+	cfg := filestore.Config{ID: id, MinFree: int64(sc.MinFree), Logger: log}
+	for _, p := range sc.directories() {
+		cfg.Dirs = append(cfg.Dirs, filestore.Dir{Path: p.Path, Priority: p.Priority})
+	}
+	err := db.View(ctx, func(tx metadata.Tx) (err error) {
+		cfg.UUID, err = tx.StoreIdentity(id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	store, err := filestore.Open(cfg)
+	if err != nil || store.UUID() == cfg.UUID {
+		return store, err
+	}
+	err = db.Update(ctx, func(tx metadata.WriteTx) error { return tx.SaveStoreIdentity(id, store.UUID()) })
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	return store, nil
+}

@@ -1,0 +1,200 @@
+// Package testdaemon runs the real daemon as a child process of a test, so that it can be killed, restarted and given a
+// mount that the test reads from outside. The child is the test binary itself: call Main from TestMain.
+package testdaemon
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/daemon"
+)
+
+const childEnv = "VITRINE_TEST_DAEMON"
+
+// Main runs the tests, or the daemon in a child process.
+func Main(m *testing.M) {
+	if path := os.Getenv(childEnv); path != "" {
+		os.Exit(child(path))
+	}
+	os.Exit(m.Run())
+}
+
+// child serves as the configuration says, and writes its address to descriptor 3 once everything answers.
+func child(path string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ready := os.NewFile(3, "ready")
+	cfg, err := daemon.Load(path)
+	if err == nil {
+		err = daemon.Run(ctx, cfg, daemon.Options{Ready: func(r daemon.Running) {
+			fmt.Fprintln(ready, r.Addrs[0])
+			ready.Close()
+		}})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vitrined:", err)
+		return 1
+	}
+	return 0
+}
+
+// Config says how the daemon is to run.
+type Config struct {
+	Dir   string // holds the configuration, the data, the mount; an existing directory
+	Data  string // data directory, "" for Dir/data
+	Mount bool   // mount at Dir/mnt
+	TOML  string // further configuration; sections [mount] and [api] are written already
+	Env   []string
+}
+
+// A Daemon is a running vitrined.
+type Daemon struct {
+	Endpoint string // http://host:port
+	Mount    string // directory, "" without a mount
+	Data     string
+	Client   *client.Client
+
+	cmd  *exec.Cmd
+	log  *logBuffer
+	done chan struct{}
+	err  error
+}
+
+// Start runs a daemon until the test ends, when it must stop without an error.
+func Start(t testing.TB, cfg Config) *Daemon {
+	t.Helper()
+	d, err := Launch(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", d.Log())
+		}
+	})
+	return d
+}
+
+// Launch runs a daemon and waits until it answers.
+func Launch(cfg Config) (*Daemon, error) {
+	d := &Daemon{Data: cfg.Data, log: &logBuffer{}, done: make(chan struct{})}
+	if d.Data == "" {
+		d.Data = filepath.Join(cfg.Dir, "data")
+	}
+	config := fmt.Sprintf("data = %q\n[api]\nlisten = [\"127.0.0.1:0\"]\ndrain_timeout = \"5s\"\n", d.Data)
+	if cfg.Mount {
+		d.Mount = filepath.Join(cfg.Dir, "mnt")
+		config += fmt.Sprintf("[mount]\npath = %q\nrequired = true\n", d.Mount)
+	}
+	path := filepath.Join(cfg.Dir, "vitrined.toml")
+	if err := os.WriteFile(path, []byte(config+cfg.TOML), 0o644); err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	d.cmd = exec.Command(os.Args[0])
+	d.cmd.Env = append(append(os.Environ(), childEnv+"="+path), cfg.Env...)
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	d.cmd.ExtraFiles = []*os.File{w}
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err = d.cmd.Start()
+	w.Close()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.done)
+	}()
+	line, err := bufio.NewReader(r).ReadString('\n') // ends with the child at the latest
+	if err != nil {
+		<-d.done
+		return nil, fmt.Errorf("the daemon did not start (%v):\n%s", d.err, d.Log())
+	}
+	d.Endpoint = "http://" + strings.TrimSpace(line)
+	d.Client, err = client.New(client.Config{Endpoint: d.Endpoint, Retries: -1})
+	return d, err
+}
+
+// Pid returns the process id of the daemon.
+func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
+
+// Log returns what the daemon has written so far.
+func (d *Daemon) Log() string { return d.log.String() }
+
+// Done is closed when the daemon has ended.
+func (d *Daemon) Done() <-chan struct{} { return d.done }
+
+// Kill ends the daemon as a crash would, and detaches the mount that it leaves behind.
+func (d *Daemon) Kill() {
+	d.cmd.Process.Kill()
+	<-d.done
+	d.Client.Close()
+	if d.Mount != "" {
+		syscall.Unmount(d.Mount, syscall.MNT_DETACH)
+	}
+}
+
+// stopTimeout is more than a daemon needs to end.
+const stopTimeout = time.Minute
+
+// Stop ends the daemon in order. It returns an error when that takes too long or does not end well; a daemon that has
+// ended before is no error.
+func (d *Daemon) Stop() error {
+	select {
+	case <-d.done:
+		return nil
+	default:
+	}
+	d.Client.Close()
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(stopTimeout):
+		d.cmd.Process.Signal(syscall.SIGQUIT) // the log then shows where it hangs
+		<-d.done
+		return fmt.Errorf("the daemon did not stop within %s", stopTimeout)
+	}
+	if d.err != nil {
+		return fmt.Errorf("the daemon ended badly: %w", d.err)
+	}
+	return nil
+}
+
+// logBuffer keeps what the daemon writes.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+var _ io.Writer = (*logBuffer)(nil)
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
