@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		feed:    newFeed(last),
 		now:     cfg.Now,
 	}
-	db.writer = &writer{conn: w, committed: db.feed.publish}
+	db.writer = &writer{maxAge: maxGroupAge, conn: w, committed: db.feed.publish}
 	return db, nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 const (
 	maxGroup    = 128                   // updates in one commit
-	maxGroupAge = 20 * time.Millisecond // after which nobody else joins it
+	maxGroupAge = 20 * time.Millisecond // after which nobody else joins
 	maxTries    = 3                     // of an update whose group was lost by another's fault
 )
 
@@ -30,8 +30,14 @@ type group struct {
 // errLost says that the transaction went away under an update by the fault of another one in its group.
 var errLost = errors.New("the shared transaction was rolled back")
 
+// A lostError is errLost with its cause, whose text it has.
+type lostError struct{ error }
+
+func (e lostError) Unwrap() []error { return []error{errLost, e.error} }
+
 // A writer hands the turn to write from update to update, first come first served.
 type writer struct {
+	maxAge    time.Duration // of a group that others may join
 	conn      *conn         // belongs to who has the turn
 	group     *group        // likewise; nil when no transaction is open
 	committed func(n int64) // told the newest sequence after each commit
@@ -85,7 +91,7 @@ func (w *writer) leaveLine(turn chan struct{}) bool {
 
 // exit passes the turn on; it ends the open transaction first, unless the next in line may join it.
 func (w *writer) exit() {
-	if g := w.group; g != nil && (!w.someoneWaits() || g.kept >= maxGroup || time.Since(g.started) > maxGroupAge) {
+	if g := w.group; g != nil && (!w.someoneWaits() || g.kept >= maxGroup || time.Since(g.started) > w.maxAge) {
 		w.end()
 	}
 	for {
@@ -153,7 +159,7 @@ func (w *writer) end() {
 		return
 	}
 	if _, err := w.conn.exec("COMMIT"); err != nil {
-		w.lose(fmt.Errorf("%w: %w", errLost, err))
+		w.lose(lostError{err})
 		return
 	}
 	w.group = nil
@@ -209,7 +215,7 @@ func (w *writer) try(ctx context.Context, fn func(*writeTx) error, tx func(*conn
 	final := err != nil && (g.kept == 0 || w.group != g)
 	if err == nil {
 		if lost := w.keep(); lost != nil {
-			w.lose(fmt.Errorf("%w: %w", errLost, lost))
+			w.lose(lostError{lost})
 		}
 	}
 	w.exit()

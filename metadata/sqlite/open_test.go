@@ -1,0 +1,271 @@
+package sqlite_test
+
+import (
+	"database/sql/driver"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/testservers"
+	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/metadata/sqlite"
+)
+
+var rewrite = flag.Bool("update", false, "write what is found to testdata")
+
+// TestSchema shows what a migration changes.
+func TestSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine.db")
+	open(t, path)
+	got := strings.Join(query(t, path, `SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name`), "\n\n") + "\n"
+	const golden = "testdata/schema.sql"
+	if *rewrite {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the schema is not that of %s; see the difference with -update\n%s", golden, got)
+	}
+}
+
+// query returns the first column.
+func query(t testing.TB, path, sql string) (found []string) {
+	t.Helper()
+	c, err := (&sqlite3.SQLiteDriver{}).Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rows, err := c.(*sqlite3.SQLiteConn).Query(sql, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	defer rows.Close()
+	values := make([]driver.Value, len(rows.Columns()))
+	for rows.Next(values) == nil {
+		s, ok := values[0].(string)
+		if !ok {
+			t.Fatalf("%s gives %v", sql, values[0])
+		}
+		found = append(found, s)
+	}
+	return found
+}
+
+func TestOpenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine ?#%.db") // none of it means anything in a file name
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := fill(t, db, 3)
+	if err := db.Close(); err != nil {
+		t.Fatalf("Close = %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("Close again = %v", err)
+	}
+	again := open(t, path)
+	if more := fill(t, again, 1); more[0].Number != images[2].Number+1 {
+		t.Errorf("number %d came after %d", more[0].Number, images[2].Number)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if info, err := os.Stat(path + suffix); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode of %s%s: %v, %v", path, suffix, info, err)
+		}
+	}
+}
+
+// TestOpenAfterKill opens what the disk holds in the middle of the life of a process that never closes.
+func TestOpenAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vitrine.db")
+	db := open(t, path)
+	images := fill(t, db, 40)
+	for round := range 3 {
+		copied := filepath.Join(t.TempDir(), "vitrine.db")
+		for _, suffix := range []string{"", "-wal"} {
+			b, err := os.ReadFile(path + suffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(copied+suffix, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after := open(t, copied)
+		err := after.View(ctx, func(tx metadata.Tx) error {
+			for _, img := range images {
+				if _, err := tx.Image(img.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+		if problems := check(t, copied); len(problems) > 0 {
+			t.Errorf("round %d: %q", round, problems)
+		}
+		images = append(images, fill(t, db, 40)...)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	newer := filepath.Join(dir, "newer.db")
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: newer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, newer, "PRAGMA user_version = 99")
+	foreign := filepath.Join(dir, "foreign.db")
+	run(t, foreign, "CREATE TABLE other (x)")
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink(newer, link); err != nil {
+		t.Fatal(err)
+	}
+	linkedLog := filepath.Join(dir, "log.db")
+	if err := os.Symlink(newer, linkedLog+"-wal"); err != nil {
+		t.Fatal(err)
+	}
+	text := filepath.Join(dir, "text.db")
+	if err := os.WriteFile(text, []byte(strings.Repeat("no database ", 500)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, path string
+		is         error
+		says       string
+	}{
+		{"a newer database", newer, metadata.ErrNewer, "has version 99, and this program knows versions up to"},
+		{"another program's database", foreign, nil, "another program"},
+		{"a link", link, nil, "is not a regular file"},
+		{"a linked log", linkedLog, nil, "log.db-wal is not a regular file"},
+		{"a directory", dir, nil, "is not a regular file"},
+		{"a text file", text, image.ErrUnavailable, "db check"},
+		{"a missing directory", filepath.Join(dir, "missing", "x.db"), image.ErrUnavailable, "missing"},
+		{"no path", "", nil, "path is not set"},
+	} {
+		before := query(t, newer, `SELECT name FROM sqlite_schema`)
+		_, err := sqlite.Open(ctx, sqlite.Config{Path: tt.path})
+		if err == nil || !strings.Contains(err.Error(), tt.says) || tt.is != nil && !errors.Is(err, tt.is) {
+			t.Errorf("Open of %s = %v, want one that says %q", tt.name, err, tt.says)
+		}
+		if after := query(t, newer, `SELECT name FROM sqlite_schema`); !slices.Equal(before, after) {
+			t.Errorf("Open of %s changed a newer database", tt.name)
+		}
+	}
+	if got := query(t, foreign, `SELECT name FROM sqlite_schema`); !slices.Equal(got, []string{"other"}) {
+		t.Errorf("another program's database now has %q", got)
+	}
+}
+
+// TestDiskFull fills a small file system: writes answer image.ErrUnavailable, reads go on, and when there is space again so do
+// the writes.
+func TestDiskFull(t *testing.T) {
+	testservers.Require(t, "root")
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
+		t.Fatalf("mount a small tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	db := open(t, filepath.Join(dir, "vitrine.db"))
+	kept := fill(t, db, 10)
+	ballast := []string{filepath.Join(dir, "ballast-1"), filepath.Join(dir, "ballast-2")}
+	for _, file := range ballast {
+		if err := os.WriteFile(file, make([]byte, 600<<10), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range ballast {
+		created := 0
+		var failed error
+		for failed == nil && created < 10_000 {
+			img := kept[0].Clone()
+			img.ID = image.NewID()
+			failed = db.Update(ctx, func(tx metadata.WriteTx) error { return tx.CreateImage(img) })
+			if failed == nil {
+				created++
+				kept = append(kept, img)
+			}
+		}
+		if !errors.Is(failed, image.ErrUnavailable) || !strings.Contains(failed.Error(), "free space") {
+			t.Fatalf("Update on a full disk = %v after %d images", failed, created)
+		}
+		err := db.View(ctx, func(tx metadata.Tx) error {
+			for _, img := range kept {
+				if _, err := tx.Image(img.ID); err != nil {
+					return err
+				}
+			}
+			_, err := tx.Images(image.Query{Caller: image.Caller{Roles: []string{"admin"}}, Limit: 100, Sort: []image.SortKey{{Field: image.FieldSize}}})
+			return err
+		})
+		if err != nil {
+			t.Fatalf("View on a full disk = %v", err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, db, 1)
+	}
+	if problems := check(t, filepath.Join(dir, "vitrine.db")); len(problems) > 0 {
+		t.Errorf("problems after a full disk: %q", problems)
+	}
+}
+
+// TestCloseLeaks looks for goroutines and descriptors.
+func TestCloseLeaks(t *testing.T) {
+	dir := t.TempDir()
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	cycle := func() {
+		db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "vitrine.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, db, 2)
+		if err := db.View(ctx, func(tx metadata.Tx) error { _, err := tx.LastChange(); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cycle()
+	goroutines, files := runtime.NumGoroutine(), descriptors()
+	for range 5 {
+		cycle()
+	}
+	if g, f := runtime.NumGoroutine(), descriptors(); g > goroutines || f > files {
+		t.Errorf("%d goroutines and %d descriptors, before %d and %d", g, f, goroutines, files)
+	}
+}
