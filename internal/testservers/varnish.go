@@ -13,7 +13,7 @@ func Varnish(ctx context.Context, dir, backend, vcl string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-F", "-j", "none", "-n", filepath.Join(dir, "varnish"), "-a", address, "-s", "malloc,64m"}
+	args := []string{"-F", "-j", "none", "-n", filepath.Join(dir, "varnish"), "-a", address, "-T", "none", "-s", "malloc,64m"}
 	if vcl == "" {
 		args = append(args, "-b", backend)
 	} else {
