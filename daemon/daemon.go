@@ -277,6 +277,7 @@ func (d *daemon) mount(ctx context.Context) (*fusefs.Mount, error) {
 		err = m.Attach(ctx)
 	}
 	if err == nil {
+		d.service.Follow(m.Applied)
 		return m, nil
 	}
 	if d.cfg.Mount.Required {

@@ -32,20 +32,23 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 	if users > 0 && !s.svc.trash {
 		return &image.InUseError{ID: id, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
 	}
+	var done trace
 	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
 		img, err := s.deletable(tx, id)
 		if err != nil {
 			return err
 		}
+		before := img.Status
 		if err := img.SetStatus(image.Deleted); err != nil {
 			return image.Errorf(image.ErrInvalid, "%s", err)
 		}
 		img.UpdatedAt = s.svc.timestamp()
-		return tx.SaveImage(img)
+		return done.save(tx, img, before)
 	})
 	if err != nil {
 		return err
 	}
+	s.svc.follow(ctx, done)
 	s.svc.stopUploads(context.WithoutCancel(ctx), number)
 	if err := s.svc.CollectGarbage(context.WithoutCancel(ctx)); err != nil {
 		s.svc.log.WarnContext(ctx, "the data of a deleted image stays for now", "image_id", id, "error", err)

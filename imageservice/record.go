@@ -122,17 +122,23 @@ func (s *Session) switchTo(ctx context.Context, id image.ID, verb string, to ima
 
 // change loads an image that the caller may write, lets fn change it, and saves it if fn says that it did.
 func (s *Session) change(ctx context.Context, id image.ID, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
+	var done trace
 	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		done = trace{}
 		if img, err = s.writable(tx, id); err != nil {
 			return err
 		}
+		before := img.Status
 		changed, err := fn(img)
 		if err != nil || !changed {
 			return err
 		}
 		img.UpdatedAt = s.svc.timestamp()
-		return tx.SaveImage(img)
+		return done.save(tx, img, before)
 	})
+	if err == nil {
+		s.svc.follow(ctx, done)
+	}
 	return img, err
 }
 

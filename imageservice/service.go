@@ -52,6 +52,7 @@ type Service struct {
 	log      *slog.Logger
 	now      func() time.Time
 	holds    *holds
+	applied  func(ctx context.Context, sequence int64) error // see Follow
 
 	collecting sync.Mutex // one collection of garbage at a time
 

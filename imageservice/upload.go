@@ -153,7 +153,8 @@ func (s *Service) running(upload string) bool {
 
 // activate records that the bytes are there. The store made them durable before.
 func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.Result) error {
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	var done trace
+	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
 		img, err := tx.ImageByNumber(res.Number)
 		if errors.Is(err, image.ErrNotFound) {
 			return errDeleted
@@ -161,6 +162,7 @@ func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.
 		if err != nil {
 			return err
 		}
+		before := img.Status
 		if err := img.SetStatus(image.Active); err != nil {
 			return err
 		}
@@ -171,8 +173,12 @@ func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.
 		if err := tx.RemoveUpload(res.ID); err != nil {
 			return err
 		}
-		return tx.SaveImage(img)
+		return done.save(tx, img, before)
 	})
+	if err == nil {
+		s.follow(ctx, done)
+	}
+	return err
 }
 
 // abandonTimeout bounds the cleaning up after a failed upload; what it does not reach is the sweep's.
