@@ -43,7 +43,7 @@ func openPart(target string, id image.ID, force, goOn bool) (*part, error) {
 	name := fmt.Sprintf(".vitrine-%s-%s.part", id, hex.EncodeToString(sum[:4])) // short, however long the target is
 	f, err := openLocked(filepath.Join(filepath.Dir(target), name))
 	if err != nil {
-		return nil, err
+		return nil, forTarget(target, err)
 	}
 	p := &part{f: f, target: target, force: force}
 	if goOn {
@@ -60,6 +60,14 @@ func openPart(target string, id image.ID, force, goOn bool) (*part, error) {
 
 func existsError(target string) error {
 	return &hinted{fmt.Errorf("the file %s exists", target), "--force overwrites it"}
+}
+
+// forTarget names the file that the person knows instead of the hidden one.
+func forTarget(target string, err error) error {
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		return fmt.Errorf("%s %s: %w", failed.Op, target, failed.Err)
+	}
+	return err
 }
 
 // openLocked opens or creates a file that nobody else has locked.
@@ -107,7 +115,7 @@ func (p *part) Write(data []byte) (n int, err error) {
 		run, zero := nextRun(data[n:], p.size)
 		if !zero {
 			if _, err := p.f.WriteAt(data[n:n+run], p.size); err != nil {
-				return n, err
+				return n, forTarget(p.target, err)
 			}
 		}
 		n += run
@@ -141,7 +149,7 @@ func (p *part) publish() error {
 	}
 	if err != nil {
 		p.remove()
-		return err
+		return forTarget(p.target, err)
 	}
 	p.f.Close()
 	dir, err := os.Open(filepath.Dir(p.target))
