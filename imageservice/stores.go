@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -90,6 +92,9 @@ func (s *Service) knownLocation(ctx context.Context, store, url string) (known b
 		if known || err != nil {
 			return err
 		}
+		if known, err = movedLocation(tx, store, url); known || err != nil {
+			return err
+		}
 		uploads, err := tx.Uploads() // an object may have its name before its record says active
 		for _, u := range uploads {
 			known = known || u.Store == store && s.locate(u).URL == url
@@ -97,6 +102,26 @@ func (s *Service) knownLocation(ctx context.Context, store, url string) (known b
 		return err
 	})
 	return known, err
+}
+
+// movedLocation reports whether the image after which the object is named has it in this store, recorded when the
+// store's directories were somewhere else.
+func movedLocation(tx metadata.Tx, store, url string) (bool, error) {
+	name := path.Base(url)
+	id, ok := image.ParseID(name[:min(36, len(name))])
+	if !ok {
+		return false, nil
+	}
+	img, err := tx.Image(id)
+	if errors.Is(err, image.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(img.Locations, func(l image.Location) bool {
+		return l.Store == store && path.Base(l.URL) == name
+	}), nil
 }
 
 // locate returns where the object of a reservation is, or would be.

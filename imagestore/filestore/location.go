@@ -49,19 +49,34 @@ func (s *Store) location(d *directory, p string) image.Location {
 	return image.Location{Store: s.id, URL: u.String()}
 }
 
-// resolve finds the directory of a location and the path below it. Errors: image.ErrDataMissing when the location is
-// none that this store gives.
+// resolve finds the directory of a location and the path below it. A location outside of the directories names the
+// object all the same: they were moved since it was recorded, so it is looked for in all of them.
+// Errors: image.ErrDataMissing when the location is none that this store gives, image.ErrStoreOffline.
 func (s *Store) resolve(loc image.Location) (*directory, string, error) {
 	u, err := url.Parse(loc.URL)
-	if err == nil {
-		for _, d := range s.dirs {
-			p, ok := strings.CutPrefix(u.Path, strings.TrimSuffix(d.path, "/")+"/")
-			if own := s.location(d, p); ok && isObjectPath(p) && own.Store == loc.Store && own.URL == loc.URL {
-				return d, p, nil
-			}
+	if err != nil || loc.Store != s.id || path.Clean(u.Path) != u.Path || (&url.URL{Scheme: "file", Path: u.Path}).String() != loc.URL {
+		return nil, "", s.foreign()
+	}
+	for _, d := range s.dirs {
+		p, ok := strings.CutPrefix(u.Path, strings.TrimSuffix(d.path, "/")+"/")
+		if ok && isObjectPath(p) {
+			return d, p, nil
 		}
 	}
-	return nil, "", fmt.Errorf("store %s: the location lies in none of its directories: %w", s.id, image.ErrDataMissing)
+	shard, name := path.Split(u.Path)
+	p := path.Join(path.Base(shard), name)
+	if !isObjectPath(p) {
+		return nil, "", s.foreign()
+	}
+	d, err := s.find(p)
+	if err == nil && d == nil {
+		err = s.foreign()
+	}
+	return d, p, err
+}
+
+func (s *Store) foreign() error {
+	return fmt.Errorf("store %s: the location lies in none of its directories: %w", s.id, image.ErrDataMissing)
 }
 
 // Locate returns where the object is, or else the first directory that cannot be looked into, or else the one that
