@@ -112,7 +112,7 @@ func New(cfg Config) (http.Handler, error) {
 	if _, open := cfg.Auth.(*auth.None); open {
 		s.gate = newGate(cfg.AllowedHosts, cfg.PublicURL)
 	}
-	s.schemas = schemas()
+	s.schemas = schemas(s.documents.MultiStore)
 	s.router = newRouter(s, routes)
 	return s, nil
 }

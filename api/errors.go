@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"html"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
@@ -136,6 +136,9 @@ func (s *server) logFailure(r *http.Request, w *response, code int, err error) {
 		slog.Int("status", code), slog.Any("error", err))
 }
 
+// escapeText makes a text part of HTML. Quotes stay as they are: clients take the tags away, and nothing else.
+var escapeText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
 // errorBody writes the error in the form that the client prefers: HTML, also if it takes anything, JSON, or else plain
 // text. Clients were written against servers that choose so.
 func errorBody(accept []string, code int, text string) (contentType string, body []byte) {
@@ -144,7 +147,7 @@ func errorBody(accept []string, code int, text string) (contentType string, body
 	switch preferred(accept, "text/html", "application/json") {
 	case "text/html":
 		return "text/html; charset=UTF-8", []byte("<html>\n <head>\n  <title>" + status + "</title>\n </head>\n <body>\n  <h1>" +
-			status + "</h1>\n  " + html.EscapeString(text) + "<br /><br />\n </body>\n</html>\n")
+			status + "</h1>\n  " + escapeText.Replace(text) + "<br /><br />\n </body>\n</html>\n")
 	case "application/json":
 		body, _ = json.Marshal(wire.Error{Message: text, Code: status, Title: title}) // strings always marshal
 		return "application/json", body

@@ -32,6 +32,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		{image.Errorf(image.ErrConflict, "It is not so."), 409, "It is not so."},
 		{fmt.Errorf("delete: %w", &image.InUseError{ID: anID, Users: []string{"a mount"}}), 409,
 			"Image " + anID + " could not be deleted because it is in use: a mount"},
+		{fmt.Errorf("row 5: %w", image.ErrNotFound), 404, "No image found with ID " + anID},
 		{&image.QuotaError{Resource: "image_tag_quota", Limit: 1, Attempted: 2}, 413, "The limit image_tag_quota of 1 has been exceeded: attempted 2"},
 		{fmt.Errorf("open /srv/secret: %w", image.ErrDataMissing), 503, "The request failed: image data is missing."},
 		{fmt.Errorf("write /srv/secret: %w", image.ErrUnavailable), 503, "The request failed: metadata cannot be written."},

@@ -68,6 +68,7 @@ func equalBool(field image.Field, value string) (image.Filter, error) {
 	return image.Filter{Field: field, Op: image.OpEqual, Bool: b}, err
 }
 
+// parseBool reads true and false as they are written in JSON.
 func parseBool(p parameter) (bool, error) {
 	if p.value != "true" && p.value != "false" {
 		return false, image.Errorf(image.ErrInvalid, "Invalid value %q for %s: it must be true or false.", p.value, p.key)

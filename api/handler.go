@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -130,8 +131,17 @@ func (s *server) operate(w *response, r *http.Request, rt route, params httprout
 		err = rt.handle(s, w, r)
 	}
 	if err != nil {
-		s.refuse(w, r, err)
+		s.refuse(w, r, named(err, params))
 	}
+}
+
+// named says which image was not found, if the error does not.
+func named(err error, params httprouter.Params) error {
+	written := (*image.Error)(nil)
+	if id := params.ByName("image"); id != "" && errors.Is(err, image.ErrNotFound) && !errors.As(err, &written) {
+		return image.Errorf(image.ErrNotFound, "No image found with ID %s", id)
+	}
+	return err
 }
 
 func checkBody(r *http.Request, rt route) error {

@@ -70,9 +70,7 @@ func TestLifeOfAnImage(t *testing.T) {
 
 func TestMultiStoreAnswers(t *testing.T) {
 	f := newFake()
-	h := newHandler(t, f, func(c *Config) {
-		c.Stores = []imageservice.StoreInfo{{ID: "fast", Default: true}, {ID: "web", ReadOnly: true}}
-	})
+	h := newHandler(t, f, stores)
 	res := do(h, request{"POST", "/v2/images", nil, `{}`})
 	if got := res.Header().Get("OpenStack-image-store-ids"); got != "fast,web" {
 		t.Errorf("store ids = %q", got)

@@ -73,6 +73,7 @@ func addParameter(q *image.Query, p parameter) (err error) {
 			return image.Errorf(image.ErrInvalid, "Invalid status: %s", p.value)
 		}
 	case "os_hidden":
+		p.value = strings.ToLower(p.value) // clients in Python say True
 		q.Hidden, err = parseBool(p)
 	case "tag":
 		q.Tags = append(q.Tags, p.value)

@@ -48,6 +48,7 @@ func TestListParameters(t *testing.T) {
 		{"visibility=community", image.Query{Limit: 25, Visibility: image.Community}},
 		{"member_status=pending", image.Query{Limit: 25, MemberStatus: "pending"}},
 		{"os_hidden=true", image.Query{Limit: 25, Hidden: true}},
+		{"os_hidden=True", image.Query{Limit: 25, Hidden: true}},
 		{"os_hidden=false", image.Query{Limit: 25}},
 		{"tag=a&tag=b%2Cc", image.Query{Limit: 25, Tags: []string{"a", "b,c"}}},
 		{"deleted=true", image.Query{Limit: 25}},
@@ -96,7 +97,7 @@ func TestBadListParameters(t *testing.T) {
 	h := newHandler(t, newFake())
 	for _, query := range []string{
 		"limit=-1", "limit=x", "limit=", "limit=1.5", "marker=x", "marker=", "visibility=secret", "visibility=", "member_status=x",
-		"os_hidden=True", "os_hidden=1", "protected=yes", "changes-since=2026-01-01", "locations=x", "properties=x",
+		"os_hidden=1", "os_hidden=", "protected=yes", "protected=True", "changes-since=2026-01-01", "locations=x", "properties=x",
 		"sort=x", "sort=name:up", "sort=", "sort=tags", "sort=name&sort_key=name", "sort=name&sort_dir=asc", "sort_key=x", "sort_dir=up",
 		"sort_key=name&sort_dir=asc&sort_dir=desc", "sort_key=name&sort_key=size&sort_key=id&sort_dir=asc&sort_dir=asc",
 		"name=neq:a", "status=gt:active", "disk_format=lte:raw", `name=in:a,"b`, `name=in:"a"b`, `name=in:a"b",c`, `name=in:"a\"`,

@@ -180,19 +180,19 @@ func TestRequestIDs(t *testing.T) {
 
 func TestErrorBodies(t *testing.T) {
 	h := newHandler(t, newFake())
-	const message = "No image found with ID &lt;x&gt;"
+	const message = "No image found with ID &lt;x'&gt;"
 	for _, tt := range []struct{ accept, contentType, body string }{
-		{"", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID <x>\n"},
-		{"text/plain", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID <x>\n"},
-		{"application/json", "application/json", `{"message":"No image found with ID \u003cx\u003e","code":"404 Not Found","title":"Not Found"}`},
-		{"application/*;q=0.5, text/plain", "application/json", `{"message":"No image found with ID \u003cx\u003e","code":"404 Not Found","title":"Not Found"}`},
-		{"text/html;q=0.1, */*;q=0.2", "application/json", `{"message":"No image found with ID \u003cx\u003e","code":"404 Not Found","title":"Not Found"}`},
-		{"application/json;q=0", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID <x>\n"},
+		{"", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID <x'>\n"},
+		{"text/plain", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID <x'>\n"},
+		{"application/json", "application/json", `{"message":"No image found with ID \u003cx'\u003e","code":"404 Not Found","title":"Not Found"}`},
+		{"application/*;q=0.5, text/plain", "application/json", `{"message":"No image found with ID \u003cx'\u003e","code":"404 Not Found","title":"Not Found"}`},
+		{"text/html;q=0.1, */*;q=0.2", "application/json", `{"message":"No image found with ID \u003cx'\u003e","code":"404 Not Found","title":"Not Found"}`},
+		{"application/json;q=0", "text/plain; charset=UTF-8", "404 Not Found\n\nNo image found with ID <x'>\n"},
 		{"*/*", "text/html; charset=UTF-8", "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  " + message + "<br /><br />\n </body>\n</html>\n"},
 		{"text/html", "text/html; charset=UTF-8", "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  " + message + "<br /><br />\n </body>\n</html>\n"},
 	} {
 		t.Run(tt.accept, func(t *testing.T) {
-			req := request{"GET", "/v2/images/%3Cx%3E", nil, ""}
+			req := request{"GET", "/v2/images/%3Cx'%3E", nil, ""}
 			if tt.accept != "" {
 				req.header = header("Accept", tt.accept)
 			}

@@ -21,8 +21,8 @@ func (s *server) showSchema(w http.ResponseWriter, r *http.Request) error {
 }
 
 // schemas returns the documents by path.
-func schemas() map[string][]byte {
-	one := imageSchema()
+func schemas(multiStore bool) map[string][]byte {
+	one := imageSchema(multiStore)
 	return map[string][]byte{
 		wire.ImageSchema:  marshal(one),
 		wire.ImagesSchema: marshal(listSchema("images", one)),
@@ -54,9 +54,13 @@ func listSchema(name string, item object) object {
 	}
 }
 
-// imageSchema describes an image: base fields, the properties that everybody knows, and room for others.
-func imageSchema() object {
+// imageSchema describes an image: base fields, the properties that everybody knows, and room for others. The glance
+// command, without a token from Keystone, stumbles over a schema that has stores; so it has them only where there are.
+func imageSchema(multiStore bool) object {
 	properties := object{}
+	if multiStore {
+		properties["stores"] = readOnly(object{"type": "string"}, "Stores that have the data, separated by commas")
+	}
 	for name, schema := range baseSchema() {
 		properties[name] = schema
 	}
@@ -126,7 +130,6 @@ func baseSchema() map[string]object {
 		"self":       readOnly(plain(), "Path of the image"),
 		"file":       readOnly(plain(), "Path of the image's data"),
 		"schema":     readOnly(plain(), "Path of the image's schema"),
-		"stores":     readOnly(plain(), "Stores that have the data, separated by commas"),
 		"direct_url": readOnly(plain(), "URL of the data in its store"),
 		"locations":  described(locationsSchema(), "URLs of the data in the stores"),
 	}
@@ -141,6 +144,7 @@ func locationsSchema() object {
 			"metadata": object{"type": "object"},
 			"validation_data": object{
 				"type":                 "object",
+				"writeOnly":            true,
 				"required":             []string{"os_hash_algo", "os_hash_value"},
 				"additionalProperties": false,
 				"description":          "Sums that the data is known to have; only while the image is queued",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,8 +17,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// stores makes it a multi-store API.
+func stores(c *Config) {
+	c.Stores = []imageservice.StoreInfo{{ID: "fast", Default: true}, {ID: "web", ReadOnly: true}}
+}
+
 func TestSchemas(t *testing.T) {
-	h := newHandler(t, newFake())
+	h := newHandler(t, newFake(), stores)
 	for _, name := range []string{"image", "images"} {
 		res := do(h, request{"GET", "/v2.1/schemas/" + name, nil, ""})
 		if res.Code != 200 || res.Header().Get("Content-Type") != "application/json" {
@@ -44,10 +50,22 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
+func TestSchemaWithOneStore(t *testing.T) {
+	var one, several struct{ Properties map[string]any }
+	for h, doc := range map[http.Handler]any{newHandler(t, newFake()): &one, newHandler(t, newFake(), stores): &several} {
+		if err := json.Unmarshal(do(h, request{"GET", "/v2/schemas/image", nil, ""}).Body.Bytes(), doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if one.Properties["stores"] != nil || several.Properties["stores"] == nil || len(one.Properties) != len(several.Properties)-1 {
+		t.Errorf("one store: %v\nseveral: %v", one.Properties, several.Properties)
+	}
+}
+
 // compile returns a schema as the API serves it.
-func compile(t *testing.T, name string) *jsonschema.Schema {
+func compile(t *testing.T, h http.Handler, name string) *jsonschema.Schema {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(do(newHandler(t, newFake()), request{"GET", "/v2/schemas/" + name, nil, ""}).Body.Bytes()))
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(do(h, request{"GET", "/v2/schemas/" + name, nil, ""}).Body.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +81,12 @@ func compile(t *testing.T, name string) *jsonschema.Schema {
 }
 
 func TestDocumentsFollowTheirSchemas(t *testing.T) {
-	one, many := compile(t, "image"), compile(t, "images")
 	f := newFake()
+	h := newHandler(t, f, stores)
+	one, many := compile(t, h, "image"), compile(t, h, "images")
 	name, size := "demo", int64(7)
 	active := f.add(image.Image{Owner: "p1", Name: &name, Tags: []string{"a"}, VirtualSize: &size,
 		Properties: map[string]string{"os_distro": "debian", "kernel_id": anID, "description": "x", "hw_disk_bus": "virtio"}}, "data")
-	h := newHandler(t, f, func(c *Config) { c.Stores = []imageservice.StoreInfo{{ID: "fast"}, {ID: "slow"}} })
 	created := do(h, request{"POST", "/v2/images", nil, `{}`}).Body.Bytes()
 	for _, tt := range []struct {
 		name     string
