@@ -230,19 +230,6 @@ func (d *daemon) drain(server *http.Server) {
 	}
 }
 
-func (d *daemon) jobs() []keeper.Job {
-	sweep := func(ctx context.Context) error {
-		return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
-	}
-	return []keeper.Job{
-		{Name: "heartbeat", Every: 15 * time.Second, Run: d.service.Beat},
-		{Name: "sweep", Every: 30 * time.Second, Wake: d.service.Released(), Run: sweep},
-		{Name: "trim changes", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
-			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
-		}},
-	}
-}
-
 // listen opens all addresses or none.
 func listen(addrs []string) (listeners []net.Listener, err error) {
 	defer func() {

@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/keeper"
+)
+
+// jobs are what the daemon does by itself.
+func (d *daemon) jobs() []keeper.Job {
+	atStart := make(chan struct{}, 1)
+	atStart <- struct{}{}
+	return []keeper.Job{
+		{Name: "heartbeat", Every: 15 * time.Second, Run: d.service.Beat},
+		{Name: "sweep", Every: 30 * time.Second, Wake: d.service.Released(), Run: func(ctx context.Context) error {
+			return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
+		}},
+		{Name: "trim changes", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
+			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
+		}},
+		{Name: "audit", Every: 24 * time.Hour, Wake: atStart, Run: d.audit},
+	}
+}
+
+// maxFindings is how many findings of one audit are told one by one.
+const maxFindings = 100
+
+// audit reports what in the stores belongs to no image, and images whose data is not there. It changes nothing.
+func (d *daemon) audit(ctx context.Context) error {
+	found := 0
+	err := d.service.Audit(ctx, func(f imageservice.Finding) {
+		if found++; found <= maxFindings {
+			d.log.WarnContext(ctx, "the audit found something that should not be", "problem", f.Problem, "store", f.Store, "path", f.Path, "image_id", f.ImageID, "bytes", f.Bytes)
+		}
+	})
+	if found > maxFindings {
+		d.log.WarnContext(ctx, "the audit found more than is told one by one", "findings", found)
+	}
+	return err
+}
