@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/hashes"
 )
 
 // finish fills in what depends on the data directory, and reports everything that is wrong at once.
@@ -42,7 +42,7 @@ func (cfg *Config) finish() error {
 	if err := cfg.checkListeners(); err != nil {
 		fail("%w", err)
 	}
-	if err := ingest.CheckAlgorithm(cfg.Images.HashingAlgorithm); err != nil {
+	if err := hashes.Check(cfg.Images.HashingAlgorithm); err != nil {
 		fail("images.hashing_algorithm: %w", err)
 	}
 	oneOf(fail, "images.delete_in_use", cfg.Images.DeleteInUse, "refuse", "trash")

@@ -13,11 +13,12 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/internal/hashes"
 )
 
 // A Config says how an Ingester works.
 type Config struct {
-	HashAlgo            string // that fills os_hash_value, "" for image.DefaultHashAlgo; see CheckAlgorithm
+	HashAlgo            string // that fills os_hash_value, "" for image.DefaultHashAlgo; one that hashes knows
 	Budget              int64  // bytes of memory for the buffers of all transfers, 0 for DefaultBudget
 	AllowFormatMismatch bool   // takes an image whose content is not of its disk format
 }
@@ -62,7 +63,7 @@ type Result struct {
 // New checks the configuration and reserves the memory.
 func New(cfg Config) (*Ingester, error) {
 	algo := cmp.Or(cfg.HashAlgo, image.DefaultHashAlgo)
-	if err := CheckAlgorithm(algo); err != nil {
+	if err := hashes.Check(algo); err != nil {
 		return nil, err
 	}
 	if cfg.Budget < 0 {

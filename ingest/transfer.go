@@ -14,6 +14,8 @@ import (
 
 	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/image"
+
+	"github.com/vitrine-image/vitrine/internal/hashes"
 )
 
 // A transfer is one Copy. A goroutine reads the body into buffers and hands each to all consumers: one goroutine per
@@ -42,7 +44,7 @@ func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCause
 		cancel:        cancel,
 		inspector:     diskformat.NewInspector(),
 		algo:          in.algo,
-		sums:          []hash.Hash{md5.New(), algorithms[in.algo]()},
+		sums:          []hash.Hash{md5.New(), hashes.New(in.algo)},
 	}
 	t.source.transfer = t
 	for range len(t.sums) + 1 {

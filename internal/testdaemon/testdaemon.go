@@ -111,7 +111,7 @@ func Launch(cfg Config) (*Daemon, error) {
 	}
 	defer r.Close()
 	d.cmd = exec.Command(os.Args[0])
-	d.cmd.Env = append(append(os.Environ(), childEnv+"="+path), cfg.Env...)
+	d.cmd.Env = append(append(os.Environ(), childEnv+"="+path, "GORACE=atexit_sleep_ms=0"), cfg.Env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.ExtraFiles = []*os.File{w}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
