@@ -127,9 +127,9 @@ func (s *server) refuse(w *response, r *http.Request, err error) {
 func (s *server) logFailure(r *http.Request, w *response, code int, err error) {
 	level := slog.LevelDebug
 	switch {
-	case code == http.StatusInternalServerError:
+	case code == http.StatusInternalServerError, w.status != 0 && !errors.Is(err, image.ErrInterrupted):
 		level = slog.LevelError
-	case code > 500, w.status != 0 && r.Context().Err() == nil:
+	case code > http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
 	s.log.LogAttrs(r.Context(), level, "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),

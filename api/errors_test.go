@@ -80,12 +80,13 @@ func TestPanics(t *testing.T) {
 func TestAnAnswerThatFailsHalfwayIsBrokenOff(t *testing.T) {
 	f := newFake()
 	id := f.add(image.Image{Owner: "p1"}, "")
-	f.data[id] = nil
+	var log bytes.Buffer
 	h := newHandler(t, f, func(c *Config) {
-		c.Logger = nil
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		c.Images = func(caller image.Caller) Session { return shortSession{f.as(caller)} }
 	})
-	res, err := http.Get(serve(t, h).URL + "/v2/images/" + string(id) + "/file")
+	srv := serve(t, h)
+	res, err := http.Get(srv.URL + "/v2/images/" + string(id) + "/file")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +94,10 @@ func TestAnAnswerThatFailsHalfwayIsBrokenOff(t *testing.T) {
 	n, err := bytes.NewBuffer(nil).ReadFrom(res.Body)
 	if res.StatusCode != 200 || err == nil {
 		t.Errorf("a download of lost bytes = %d, %d bytes, %v", res.StatusCode, n, err)
+	}
+	srv.Close() // waits for the handler
+	if !strings.Contains(log.String(), `level=ERROR msg="request failed"`) {
+		t.Errorf("the loss was not logged: %s", log.String())
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -250,6 +252,12 @@ func TestGate(t *testing.T) {
 				t.Errorf("%d %s, want %d", res.Code, res.Body, tt.code)
 			}
 		})
+	}
+	socket := httptest.NewRequest("GET", "http://whatever.example/v2/images", nil)
+	socket = socket.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.UnixAddr{Name: "/run/api.sock", Net: "unix"}))
+	rec := httptest.NewRecorder()
+	if h.ServeHTTP(rec, socket); rec.Code != 200 {
+		t.Errorf("through a unix socket = %d %s", rec.Code, rec.Body)
 	}
 	guarded := newHandler(t, newFake(), func(c *Config) { c.Auth = tokens{"t": {ProjectID: "p1"}} })
 	if res := doHost(guarded, "evil.example", header("X-Auth-Token", "t", "Origin", "https://evil.example")); res.Code != 200 {

@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
+	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 )
 
@@ -43,7 +46,7 @@ func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n i
 			return fmt.Errorf("read data at %d: %w", offset+int64(got), err)
 		}
 		if _, err := w.Write(p); err != nil {
-			return fmt.Errorf("send data: %w", err)
+			return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err)
 		}
 		offset, n = offset+int64(got), n-int64(got)
 	}
@@ -58,11 +61,13 @@ func sendFile(w *response, f *os.File, offset, n int64) error {
 	for n > 0 {
 		want := min(n, filePiece)
 		sent, err := w.ReadFrom(io.LimitReader(f, want))
-		if err == nil && sent < want {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return fmt.Errorf("send data: %w", err)
+		switch {
+		case errors.Is(err, syscall.EIO):
+			return fmt.Errorf("read data: %w", err)
+		case err != nil:
+			return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err)
+		case sent < want:
+			return fmt.Errorf("read data: %w", io.ErrUnexpectedEOF)
 		}
 		n -= sent
 	}

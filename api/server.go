@@ -37,7 +37,7 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 // loopbackBuffer is the send buffer of connections within the machine, in bytes (the kernel doubles it). There is no
 // latency to hide, and a small buffer stays in the processor's cache: downloads are a third faster than with the
 // megabytes that the kernel would grow it to, for less work.
-const loopbackBuffer = 128 << 10
+const loopbackBuffer = 256 << 10
 
 func tuneConn(ctx context.Context, c net.Conn) context.Context {
 	if conn, ok := c.(*net.TCPConn); ok {
