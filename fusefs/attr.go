@@ -21,8 +21,9 @@ type attr struct {
 	time  int64 // Unix microseconds
 }
 
+// dirAttr has one link, which tells programs such as find that directories below are not counted.
 func (m *Mount) dirAttr(n node) attr {
-	return attr{node: n, typ: syscall.S_IFDIR, nlink: 2, time: m.listed.Load()}
+	return attr{node: n, typ: syscall.S_IFDIR, nlink: 1, time: m.listed.Load()}
 }
 
 func imageDirAttr(number, created int64) attr {

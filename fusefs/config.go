@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -18,7 +19,7 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 
 	Name       string // the file system type is fuse.<Name>; vitrine
-	UID, GID   uint32 // owner and group of everything in the tree
+	UID, GID   uint32 // owner and group of everything in the tree; the process's own
 	FileMode   uint32 // of files; 0440
 	DirMode    uint32 // of directories; 0550
 	AllowOther bool   // let other users in, as far as the modes allow
@@ -44,6 +45,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.Path = abs
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	c.Name = cmp.Or(c.Name, "vitrine")
+	c.UID = cmp.Or(c.UID, uint32(os.Geteuid()))
+	c.GID = cmp.Or(c.GID, uint32(os.Getegid()))
 	c.FileMode = cmp.Or(c.FileMode, 0o440)
 	c.DirMode = cmp.Or(c.DirMode, 0o550)
 	c.Timeout = cmp.Or(c.Timeout, time.Hour)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -67,6 +68,17 @@ func (m *Mount) status(op string, n node, err error) fuse.Status {
 		m.complain(slog.LevelWarn, op, n, err)
 	}
 	return fuse.Status(errno)
+}
+
+// A library is what go-fuse logs to; it repeats itself when a disk is broken.
+type library struct{ m *Mount }
+
+func (l library) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if !l.m.quiet.seen(text) {
+		l.m.log.Warn("go-fuse reports a problem", "problem", text)
+	}
+	return len(line), nil
 }
 
 // complain logs a failure, but not more than once in a while for the same operation and node: a guest that reads on

@@ -66,7 +66,9 @@ func (m *Mount) follow(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		m.log.Warn("cannot follow the changes, the mount may show old names", "err", err)
+		if !m.quiet.seen("follow") {
+			m.log.Warn("cannot follow the changes, the mount may show old names", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryAfter):

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -203,6 +204,10 @@ func (m *Mount) openHandle(ctx context.Context, n node) (*handle, error) {
 		return nil, err
 	}
 	size := r.Size()
+	if img.Size != nil && *img.Size != size {
+		r.Close()
+		return nil, fmt.Errorf("the store has %d bytes of an image of %d: %w", size, *img.Size, image.ErrCorrupt)
+	}
 	img.Size = &size
 	a, err := m.fileAttr(img, n)
 	if err != nil {

@@ -311,6 +311,14 @@ func TestErrorsReachTheReader(t *testing.T) {
 	if a := c.do(request{Op: "open", Path: s.in("by-id", string(lost.ID), "disk.raw")}); a.Errno != syscall.ENODATA {
 		t.Errorf("open of an image whose bytes are lost: %v, want ENODATA", a.Errno)
 	}
+	if err := os.WriteFile(f.path(lost.Number), []byte("dat"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.wrap = func(file *os.File, size int64) Reader { return &plainReader{file, 3} }
+	if a := c.do(request{Op: "open", Path: s.in("by-id", string(lost.ID), "disk.raw")}); a.Errno != syscall.EBADMSG {
+		t.Errorf("open of an image that was cut short: %v, want EBADMSG", a.Errno)
+	}
+	s.isOpen(lost, 0)
 	f.mu.Lock()
 	f.broken = fmt.Errorf("the store says: %w", image.ErrStoreOffline)
 	f.mu.Unlock()

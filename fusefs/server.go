@@ -3,7 +3,7 @@ package fusefs
 import (
 	"errors"
 	"fmt"
-	"log/slog"
+	"log"
 	"os"
 	"runtime/debug"
 	"syscall"
@@ -29,17 +29,28 @@ func (m *Mount) connect() error {
 	}
 	m.server, err = fuse.NewServer(m, path, m.options())
 	if err != nil {
-		if fd >= 0 {
-			unix.Unmount(m.cfg.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		}
-		return mountError(m.cfg.Path, err)
+		return m.serverError(fd, err)
 	}
 	mounts, err := mountsAt(m.cfg.Path, m.fsType())
 	if err != nil || len(mounts) == 0 {
+		release(m.cfg.Path, true)
 		return mountError(m.cfg.Path, fmt.Errorf("it is not among the mounts of this process: %w", err))
 	}
 	m.device = mounts[len(mounts)-1].minor
 	return nil
+}
+
+// serverError undoes the mount, and tells why there is no server. A helper printed its own reasons.
+func (m *Mount) serverError(fd int, err error) error {
+	if fd >= 0 {
+		unix.Unmount(m.cfg.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		return mountError(m.cfg.Path, err)
+	}
+	why := fusermount + " refused"
+	if m.cfg.AllowOther {
+		why += "; to let other users in it wants user_allow_other in /etc/fuse.conf"
+	}
+	return &MountError{Path: m.cfg.Path, Why: why, Err: err}
 }
 
 func (m *Mount) options() *fuse.MountOptions {
@@ -57,7 +68,7 @@ func (m *Mount) options() *fuse.MountOptions {
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
 		ExtraCapabilities:        fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_ASYNC_DIO,
-		Logger:                   slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
+		Logger:                   log.New(library{m}, "", 0),
 		PanicHandler: func(v any) fuse.Status {
 			m.log.Error("panic in a mount operation", "panic", v, "stack", string(debug.Stack()))
 			return fuse.EIO
