@@ -100,7 +100,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Data: "/var/lib/vitrine",
-		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, Sendfile: true, StallTimeout: Minute,
+		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, StallTimeout: Minute,
 			DrainTimeout: Minute / 2},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, HashingAlgorithm: "sha512",

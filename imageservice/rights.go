@@ -1,6 +1,8 @@
 package imageservice
 
 import (
+	"errors"
+
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 )
@@ -54,7 +56,7 @@ func (s *Session) checkEdits(before, after *image.Image) error {
 }
 
 func notFound(id image.ID, err error) error {
-	if err == image.ErrNotFound {
+	if errors.Is(err, image.ErrNotFound) {
 		return image.Errorf(image.ErrNotFound, "No image found with ID %s", id)
 	}
 	return err
