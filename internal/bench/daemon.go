@@ -35,7 +35,7 @@ func startDaemon(ctx context.Context, program, dir string, mounted bool, config 
 		return nil, err
 	}
 	s := &server{url: "http://" + address, dir: filepath.Join(dir, "data")}
-	toml := fmt.Sprintf("data = %q\n[api]\nlisten = [%q]\n[log]\nlevel = \"warn\"\n", s.dir, address)
+	toml := fmt.Sprintf("data = %q\n[api]\nlisten = [%q]\n", s.dir, address)
 	if mounted {
 		s.mnt = filepath.Join(dir, "mnt")
 		toml += fmt.Sprintf("[mount]\npath = %q\nrequired = true\n", s.mnt)
