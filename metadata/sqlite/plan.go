@@ -52,6 +52,9 @@ func (l *lister) choose(sel *selection, order []term, limit int) (src source, ga
 	}
 	best, fewest := sources[0], int64(math.MaxInt64)
 	bound := l.gatherBound(limit)
+	if slices.ContainsFunc(sources, ordered) {
+		bound = min(bound, 1000) // a worse choice reads on until the page is full; to count further would cost as much
+	}
 	for _, s := range sources {
 		n, err := l.count(sel, s, bound)
 		if err != nil {
