@@ -95,10 +95,13 @@ func (l *lister) sources(sel *selection, orderColumn string) []source {
 	return sources
 }
 
+// maxGather bounds how many images are read to be sorted. A variable, so that tests can have everything read in order.
+var maxGather int64 = 20_000
+
 // gatherBound is the number of images up to which reading them all and sorting is cheaper than reading in order until
 // limit of them have passed the filter, were they spread evenly.
 func (l *lister) gatherBound(limit int) int64 {
-	return min(max(int64(math.Sqrt(float64(l.images)*float64(limit))), 100), 20_000)
+	return min(max(int64(math.Sqrt(float64(l.images)*float64(limit))), 100), maxGather)
 }
 
 // count returns how many images a source gives, or bound+1 when there are more.

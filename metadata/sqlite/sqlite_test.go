@@ -16,6 +16,12 @@ func TestContract(t *testing.T) {
 	metadatatest.Run(t, func(t *testing.T) metadata.DB { return open(t, filepath.Join(t.TempDir(), "vitrine.db")) })
 }
 
+// TestContractInOrder has lists read in order where they would be sorted, as in a database with many images.
+func TestContractInOrder(t *testing.T) {
+	sqlite.ReadInOrder(t)
+	metadatatest.Run(t, func(t *testing.T) metadata.DB { return open(t, filepath.Join(t.TempDir(), "vitrine.db")) })
+}
+
 // open opens a database until the test ends.
 func open(t testing.TB, path string) *sqlite.DB {
 	t.Helper()
