@@ -25,7 +25,7 @@ type Config struct {
 	AllowOther bool   // let other users in, as far as the modes allow
 
 	NoPassthrough bool // never let the kernel read local files by itself
-	NoSplice      bool // copy the bytes of local files instead of splicing them
+	NoSplice      bool // copy the bytes of local files even when large reads could be spliced
 
 	Timeout       time.Duration // how long the kernel keeps names and attributes unless told otherwise; an hour
 	MaxBackground int           // requests that the kernel may have waiting; 512
