@@ -48,8 +48,9 @@ type Tx interface {
 	// LocationExists reports whether an image, an upload's object or garbage names the location's URL.
 	LocationExists(store, url string) (bool, error)
 
-	// Changes returns up to limit changes above after, in order. When older ones were dropped meanwhile it returns
-	// ErrChangesLost: who followed lists anew and goes on from LastChange.
+	// Changes returns up to limit changes above after, in order. When older ones were dropped meanwhile, or the feed ends
+	// before after because an older backup was restored, it returns ErrChangesLost: who followed lists anew and goes on
+	// from LastChange.
 	Changes(after int64, limit int) ([]image.Change, error)
 	// LastChange returns the newest sequence, 0 for an empty feed.
 	LastChange() (int64, error)
@@ -63,7 +64,7 @@ type WriteTx interface {
 	// CreateImage inserts img and sets its Number. Errors: image.ErrConflict when the id exists or ever existed.
 	CreateImage(img *image.Image) error
 	// SaveImage writes every field of img over the record with its Number, appends the change, and turns locations
-	// that are gone from it into garbage. Status deleted makes it a tombstone: properties, tags, members and locations
+	// that are gone from it into garbage, save those where another image has its data. Status deleted makes it a tombstone: properties, tags, members and locations
 	// go (the latter into garbage) and only its id and number stay. Errors: image.ErrNotFound.
 	SaveImage(img *image.Image) error
 

@@ -59,24 +59,32 @@ func appendJSON(b []byte, s string) []byte {
 type storedLocation struct {
 	Store    string            `json:"store"`
 	URL      string            `json:"url"`
-	Metadata map[string]string `json:"metadata,omitempty"`
+	Metadata map[string]string `json:"metadata"`
 }
 
-func encodeLocations(locations []image.Location) (string, error) {
-	if len(locations) == 0 {
-		return "[]", nil
-	}
-	stored := make([]storedLocation, len(locations))
+func encodeLocations(locations []image.Location) string {
+	b := []byte{'['}
 	for i, l := range locations {
-		stored[i] = storedLocation(l)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(append(b, `{"store":`...), l.Store)
+		b = appendJSON(append(b, `,"url":`...), l.URL)
+		if len(l.Metadata) > 0 {
+			b = append(b, `,"metadata":`...)
+			b = append(b, encodeMap(l.Metadata)...)
+		}
+		b = append(b, '}')
 	}
-	b, err := json.Marshal(stored)
-	return string(b), err
+	return string(append(b, ']'))
 }
 
 func decodeLocations(s string) ([]image.Location, error) {
 	if s == "[]" {
 		return nil, nil
+	}
+	if one, ok := decodeLocation(s); ok {
+		return []image.Location{one}, nil
 	}
 	var stored []storedLocation
 	if err := json.Unmarshal([]byte(s), &stored); err != nil {
@@ -87,6 +95,18 @@ func decodeLocations(s string) ([]image.Location, error) {
 		locations[i] = image.Location(l)
 	}
 	return locations, nil
+}
+
+// decodeLocation decodes what most images have: one location without metadata.
+func decodeLocation(s string) (l image.Location, ok bool) {
+	if len(s) < 2 || s[0] != '[' || s[len(s)-1] != ']' {
+		return l, false
+	}
+	list, ok := splitPlain(s[1:len(s)-1], '{', '}')
+	if !ok || len(list) != 4 || list[0] != "store" || list[2] != "url" {
+		return l, false
+	}
+	return image.Location{Store: list[1], URL: list[3]}, true
 }
 
 func decodeStrings(s string) ([]string, error) {
@@ -166,6 +186,9 @@ func checkText(img *image.Image) error {
 	}
 	for _, l := range img.Locations {
 		texts = append(texts, l.Store, l.URL)
+		for key, value := range l.Metadata {
+			texts = append(texts, key, value)
+		}
 	}
 	for _, s := range texts {
 		if !utf8.ValidString(s) {

@@ -12,13 +12,9 @@ func (t *writeTx) CreateImage(img *image.Image) error {
 	if err := checkText(img); err != nil {
 		return err
 	}
-	columns, err := imageValues(img)
-	if err != nil {
-		return err
-	}
 	number, _, err := t.insert(`INSERT INTO images (id, name, owner, status, visibility, protected, hidden, disk_format,
 		container_format, min_disk, min_ram, size, virtual_size, checksum, hash_algo, hash_value, created_at, updated_at, tags,
-		properties, locations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, columns...)
+		properties, locations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, imageValues(img)...)
 	switch {
 	case isConstraint(err) && packID(img.ID) != nil:
 		return image.Errorf(image.ErrConflict, "Image ID %s already exists!", img.ID)
@@ -55,14 +51,10 @@ func (t *writeTx) SaveImage(img *image.Image) error {
 			return err
 		}
 	}
-	columns, err := imageValues(stored.Image)
-	if err != nil {
-		return err
-	}
 	if _, err := t.exec(`UPDATE images SET id = ?, name = ?, owner = ?, status = ?, visibility = ?, protected = ?, hidden = ?,
 		disk_format = ?, container_format = ?, min_disk = ?, min_ram = ?, size = ?, virtual_size = ?, checksum = ?, hash_algo = ?,
 		hash_value = ?, created_at = ?, updated_at = ?, tags = ?, properties = ?, locations = ? WHERE number = ?`,
-		append(columns, img.Number)...); err != nil {
+		append(imageValues(stored.Image), img.Number)...); err != nil {
 		return fmt.Errorf("save image %s: %w", img.ID, err)
 	}
 	if err := t.reindex(&record{old, members}, stored); err != nil {
@@ -80,16 +72,12 @@ func tombstone(img *image.Image) *image.Image {
 		CreatedAt: img.CreatedAt, UpdatedAt: img.UpdatedAt}
 }
 
-func imageValues(img *image.Image) ([]any, error) {
-	locations, err := encodeLocations(img.Locations)
-	if err != nil {
-		return nil, err
-	}
+func imageValues(img *image.Image) []any {
 	tags := slices.Compact(slices.Sorted(slices.Values(img.Tags)))
 	return []any{packID(img.ID), img.Name, nullable(img.Owner), string(img.Status), string(img.Visibility), flag(img.Protected),
 		flag(img.Hidden), nullable(img.DiskFormat), nullable(img.ContainerFormat), img.MinDisk, img.MinRAM, img.Size,
 		img.VirtualSize, nullable(img.Checksum), nullable(img.HashAlgo), nullable(img.HashValue), img.CreatedAt.UnixMicro(),
-		img.UpdatedAt.UnixMicro(), encodeStrings(tags), encodeMap(img.Properties), locations}, nil
+		img.UpdatedAt.UnixMicro(), encodeStrings(tags), encodeMap(img.Properties), encodeLocations(img.Locations)}
 }
 
 func flag(b bool) int64 {
