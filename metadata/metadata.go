@@ -11,7 +11,8 @@ import (
 
 // A DB holds the records. It is safe for concurrent use.
 type DB interface {
-	// View calls fn with a consistent snapshot, which fn must not keep. Errors are fn's, or image.ErrUnavailable.
+	// View calls fn with a consistent snapshot, which fn must not keep; neither here nor in Update may fn wait for another
+	// View or Update, for it holds what they may need. Errors are fn's, or image.ErrUnavailable.
 	View(ctx context.Context, fn func(Tx) error) error
 	// Update calls fn with a transaction and commits it durably when fn returns nil: once Update has returned nil the
 	// changes survive a power cut. Nothing is changed when it returns an error. Updates of several callers may share
@@ -64,8 +65,9 @@ type WriteTx interface {
 	// CreateImage inserts img and sets its Number. Errors: image.ErrConflict when the id exists or ever existed.
 	CreateImage(img *image.Image) error
 	// SaveImage writes every field of img over the record with its Number, appends the change, and turns locations
-	// that are gone from it into garbage, save those where another image has its data. Status deleted makes it a tombstone: properties, tags, members and locations
-	// go (the latter into garbage) and only its id and number stay. Errors: image.ErrNotFound.
+	// that are gone from it into garbage, save those where another image has its data. Status deleted makes it a
+	// tombstone: properties, tags, members and locations go (the latter into garbage) and only its id and number stay.
+	// Errors: image.ErrNotFound.
 	SaveImage(img *image.Image) error
 
 	// SaveMember makes the project a member of the image, or changes its member status: "pending", "accepted" or "rejected".
