@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -24,6 +25,9 @@ type requestBody struct {
 	read    int64
 	ended   bool // all of it was read
 	failed  bool // nothing more will come
+
+	mu    sync.Mutex
+	limit time.Time // when reading ends in any case; zero for never
 }
 
 func newRequestBody(r *http.Request, control *http.ResponseController, stall time.Duration) *requestBody {
@@ -33,7 +37,7 @@ func newRequestBody(r *http.Request, control *http.ResponseController, stall tim
 // Read reads what the client sent. Errors other than io.EOF are image.ErrInterrupted.
 func (b *requestBody) Read(p []byte) (int, error) {
 	started := time.Now()
-	_ = b.control.SetReadDeadline(started.Add(b.left)) // writers of tests know none
+	b.wait(started.Add(b.left))
 	n, err := b.body.Read(p)
 	b.read += int64(n)
 	if b.got += n; b.got >= minProgress {
@@ -50,6 +54,24 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		err = b.describe(err)
 	}
 	return n, err
+}
+
+// wait sets the time until which the next Read waits.
+func (b *requestBody) wait(until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.limit.IsZero() && b.limit.Before(until) {
+		until = b.limit
+	}
+	_ = b.control.SetReadDeadline(until) // writers of tests know none
+}
+
+// SetReadDeadline lets the Read under way and all further ones fail at t: the data is not wanted any more.
+func (b *requestBody) SetReadDeadline(t time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = t
+	return b.control.SetReadDeadline(t)
 }
 
 func (b *requestBody) describe(err error) error {

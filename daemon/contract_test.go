@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"testing"
 
@@ -67,4 +68,28 @@ func (r remote) Download(ctx context.Context, id image.ID) ([]byte, error) {
 	}
 	defer d.Close()
 	return io.ReadAll(d)
+}
+
+// TestDeletingEndsAnUploadThatWaits deletes an image whose upload sends nothing more.
+func TestDeletingEndsAnUploadThatWaits(t *testing.T) {
+	c := inProcess(t, t.TempDir())
+	id := newRaw(t, c)
+	body, w := io.Pipe()
+	defer w.Close()
+	done := make(chan error, 1)
+	go func() { done <- c.Upload(context.Background(), id, client.Upload{Body: body, Size: 10 << 20}) }()
+	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for img, err := c.Get(t.Context(), id); err != nil || img.Status != image.Saving; img, err = c.Get(t.Context(), id) {
+		if t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Delete(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, image.ErrGone) {
+		t.Errorf("the upload ended with %v, want image.ErrGone", err)
+	}
 }

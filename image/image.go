@@ -1,6 +1,7 @@
 package image
 
 import (
+	"net/url"
 	"slices"
 	"time"
 )
@@ -37,11 +38,23 @@ type Image struct {
 	Locations []Location // where the bytes are; several copies are equal
 }
 
-// A Location names data in a store. URL may carry credentials: print it with String, which redacts them.
+// A Location names data in a store. URL may carry credentials, which String leaves out.
 type Location struct {
 	Store    string            // id of the store
 	URL      string            // such as file:///var/lib/vitrine/images/1b/1b4e28ba-...
 	Metadata map[string]string // what the store or an operator noted, nil for nothing
+}
+
+// String returns the location for logs and messages, without credentials.
+func (l Location) String() string {
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		return l.Store + ": a location that is no URL"
+	}
+	if u.User != nil {
+		u.User = url.User("redacted")
+	}
+	return l.Store + ": " + u.String()
 }
 
 // DefaultHashAlgo fills os_hash_algo unless an operator chose another one.

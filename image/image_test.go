@@ -112,3 +112,16 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 		t.Error("an error type lost its sentinel")
 	}
 }
+
+func TestLocationsHideCredentials(t *testing.T) {
+	for _, tt := range []struct{ url, want string }{
+		{"file:///srv/images/1b/x", "s: file:///srv/images/1b/x"},
+		{"s3+https://key:secret@host/bucket/x", "s: s3+https://redacted@host/bucket/x"},
+		{"swift+https://user%3Atenant:pass@host/x", "s: swift+https://redacted@host/x"},
+		{"http://user:pa%zz@host", "s: a location that is no URL"},
+	} {
+		if got := (Location{Store: "s", URL: tt.url}).String(); got != tt.want {
+			t.Errorf("String of %s = %s, want %s", tt.url, got, tt.want)
+		}
+	}
+}
