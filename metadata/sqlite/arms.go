@@ -66,7 +66,7 @@ func (b *builder) arm(sel *selection, src source, list int64, alternative any, o
 	}
 	b.add("SELECT " + driver + ".number AS n")
 	for i, t := range order {
-		b.add(" , " + column(t.column) + " AS k" + strconv.Itoa(i))
+		b.add(", " + column(t.column) + " AS k" + strconv.Itoa(i))
 	}
 	b.add(" FROM " + from)
 	if slices.ContainsFunc(sel.conditions, func(c condition) bool { return c.table == onImage }) {
@@ -137,10 +137,10 @@ func (b *builder) inSpan(column string, s span) {
 		b.oneOf(column, s.oneOf)
 	}
 	if s.low != nil {
-		b.add(" AND "+column+map[bool]string{true: " > ?", false: " >= ?"}[s.low.open], s.low.value)
+		b.add(" AND "+column+s.low.operator(">")+"?", s.low.value)
 	}
 	if s.high != nil {
-		b.add(" AND "+column+map[bool]string{true: " < ?", false: " <= ?"}[s.high.open], s.high.value)
+		b.add(" AND "+column+s.high.operator("<")+"?", s.high.value)
 	}
 }
 
@@ -168,11 +168,13 @@ func (b *builder) oneOf(column string, values []any) {
 }
 
 func (b *builder) orderBy(order []term) {
+	separator := " ORDER BY "
 	for i, t := range order {
-		b.add(map[bool]string{true: " ORDER BY ", false: ", "}[i == 0] + "k" + strconv.Itoa(i))
+		b.add(separator + "k" + strconv.Itoa(i))
 		if t.desc {
 			b.add(" DESC")
 		}
+		separator = ", "
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // A lister finds one page of images:
 //
-//  1. lists.go: the caller's view becomes a few lists that share no image,
+//  1. views.go: the caller's view becomes a few lists that share no image,
 //  2. filter.go: filters become facets, spans of listing columns, and conditions that no index helps with,
 //  3. order.go: the marker becomes segments, which follow each other in the wanted order,
 //  4. plan.go: for each segment an index is chosen to read from,

@@ -19,6 +19,14 @@ type bound struct {
 	open  bool // the value itself is not in the span
 }
 
+// operator returns the comparison that keeps what lies inside of the bound; strict is that without the value itself.
+func (b *bound) operator(strict string) string {
+	if b.open {
+		return " " + strict + " "
+	}
+	return " " + strict + "= "
+}
+
 // fixed reports whether the span is one value.
 func (s span) fixed() bool { return len(s.oneOf) == 1 }
 
