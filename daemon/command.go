@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-image/vitrine/internal/commanddoc"
 	"github.com/vitrine-image/vitrine/internal/version"
 )
 
@@ -51,7 +52,7 @@ func Command() *cobra.Command {
 	all.StringVar(&f.data, "data", "", "data directory (default /var/lib/vitrine)")
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "address of the API, host:port or unix:/path; may be repeated (default 127.0.0.1:9292)")
 	cmd.Flags().StringVar(&f.mount, "mount", "", "directory to mount the images at (default: none)")
-	cmd.AddCommand(checkCommand(f), sampleCommand(), adminCommand(f))
+	cmd.AddCommand(checkCommand(f), sampleCommand(), adminCommand(f), commanddoc.ManCommand("8"))
 	return cmd
 }
 

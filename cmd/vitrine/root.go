@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/internal/commanddoc"
 	"github.com/vitrine-image/vitrine/internal/version"
 )
 
@@ -28,7 +29,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.endpoint, "endpoint", "", "`URL` of the server: http://host:port, https://host or unix:///path (default "+client.DefaultEndpoint+")")
 	flags.BoolVar(&a.json, "json", false, "write JSON: the documents of the Image API")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress bar and no remarks")
-	group(root, imageCommand(a), a.command(statusCommand(a)), a.command(versionCommand(a)), a.command(manCommand()))
+	group(root, imageCommand(a), a.command(statusCommand(a)), a.command(versionCommand(a)), a.command(commanddoc.ManCommand("1")))
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
