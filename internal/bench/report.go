@@ -40,7 +40,7 @@ func (r *report) write(w io.Writer, b *bench) error {
 			}
 		}
 	}
-	_, err := io.WriteString(w, out.String())
+	_, err := io.WriteString(w, strings.ReplaceAll(out.String(), many, fmt.Sprintf("%d images", b.images)))
 	return err
 }
 

@@ -15,7 +15,7 @@ type row struct {
 	unit        string // of the values, such as "MiB/s"
 	contestants []contestant
 	targets     []target
-	rounds      int // 0 means as many as asked for
+	values      map[string][]measured // if it was measured already: by contestant and round
 }
 
 // A contestant does the thing once and says how it went.
@@ -40,19 +40,17 @@ type target struct {
 	because string // why this figure, for the report
 }
 
-// An outcome is a row with all that was measured, by contestant and round.
-type outcome struct {
-	row
-	values map[string][]measured
-}
+// An outcome is a row with all that was measured.
+type outcome struct{ row }
 
 // measure runs the contestants in turn, beginning with another one each round, so that what drifts (caches, write-back,
 // neighbours) meets all of them.
 func measure(ctx context.Context, r row, rounds int) (outcome, error) {
-	o := outcome{row: r, values: map[string][]measured{}}
-	if r.rounds > 0 {
-		rounds = r.rounds
+	o := outcome{r}
+	if o.values != nil {
+		return o, nil
 	}
+	o.values = map[string][]measured{}
 	for round := range rounds {
 		for i := range r.contestants {
 			c := r.contestants[(i+round)%len(r.contestants)]

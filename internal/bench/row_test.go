@@ -67,8 +67,8 @@ func TestMedian(t *testing.T) {
 }
 
 func TestReportLines(t *testing.T) {
-	o := outcome{row: row{name: "upload", unit: "MiB/s"}, values: map[string][]measured{
-		"vitrined": {{value: 400}, {value: 500}, {value: 600}}, "md5sum": {{value: 500}, {value: 500}, {value: 500}}}}
+	o := outcome{row{name: "upload", unit: "MiB/s", values: map[string][]measured{
+		"vitrined": {{value: 400}, {value: 500}, {value: 600}}, "md5sum": {{value: 500}, {value: 500}, {value: 500}}}}}
 	for _, tt := range []struct {
 		target target
 		want   string
@@ -84,6 +84,40 @@ func TestReportLines(t *testing.T) {
 	} {
 		if got := line(o, tt.target); got != tt.want {
 			t.Errorf("line = %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestParseLists(t *testing.T) {
+	const out = `goos: linux
+BenchmarkList/admin:_plain-2         	     100	         1.250 ratio	       300.0 µs-at-1000	       375.0 µs-at-N
+BenchmarkList/admin:_plain-2         	     100	         1.000 ratio	       400.0 µs-at-1000	       400.0 µs-at-N
+BenchmarkList/sparse:_plain-2        	     100	         2.637 ratio	       528.2 µs-at-1000	      1393 µs-at-N
+PASS
+`
+	rows, err := parseLists(out)
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("parseLists gave %d rows, %v", len(rows), err)
+	}
+	if got := (outcome{rows[0]}).series(many, false); !slices.Equal(got, []float64{0.375, 0.4}) {
+		t.Errorf("%s: %v ms, want 0.375 and 0.4", rows[0].name, got)
+	}
+	if _, err := parseLists("BenchmarkList/admin:_plain-2 100 1.0 ratio\n"); err == nil {
+		t.Error("a line without medians was taken")
+	}
+	if _, err := parseLists("PASS\n"); err == nil {
+		t.Error("no lines were taken for results")
+	}
+}
+
+func TestWantedOfList(t *testing.T) {
+	for name, want := range map[string]float64{
+		"admin: plain": 1.3, "member: by size upwards": 1.3, "admin: deep, by size": 5, "member: 10,000 match": 5,
+		"admin: 10 match, by size": 50, "member: tag, by disk_format": 50, "sparse: plain": 5, "sparse: shared, tag, by name": 50,
+		"member: 10,000 match, tag": 5, "admin: by status and name": 0, "admin: owner": 0,
+	} {
+		if got := wantedOfList(name); got.ratio != want {
+			t.Errorf("wantedOfList(%q) = %v, want %v", name, got.ratio, want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ var groups = []group{
 		"wrk for 2 seconds a round. Images have 5 properties and 2 tags. Creating is durable: each answer follows an fsync.",
 		prepareHTTP},
 	{"lists", "Lists among many images",
-		"Median latency of a list of 100 with properties and tags, asked by an admin over one connection (wrk for 2 seconds a round). What a project's member sees is measured at the database, by `go test -run xxx -bench List ./metadata/sqlite`.", prepareLists},
+		"Median time of a list of 100 with properties and tags: over HTTP on one connection, and at the database alone (where most kinds of questions are asked). A member's project owns a tenth of the images and shares others; the sparse project has 20.", prepareLists},
 	{"mount", "Reading through the mount",
 		"fio on a 2 GiB raw image, page cache dropped before each run: sequential reads of the whole file by 1 MiB, random reads of 4 KiB for 2 seconds. Depth 16 is 16 threads for buffered reads, libaio for O_DIRECT. The file itself is the one in the store; qemu-storage-daemon exports it through FUSE.",
 		prepareMount},
