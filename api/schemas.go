@@ -173,7 +173,7 @@ func wellKnownSchema() map[string]object {
 		"os_version":               plain("Version of the guest's distribution, in its own words"),
 		"description":              plain("What the image is for"),
 		"cinder_encryption_key_id": plain("Key in the key manager with which the data is encrypted"),
-		"cinder_encryption_key_deletion_policy": {"type": "string", "enum": []string{"on_image_deletion", "do_not_delete"},
+		"cinder_encryption_key_deletion_policy": {"type": "string", "enum": image.KeyPolicies,
 			"description": "What becomes of the key when the image is deleted"},
 	}
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,14 +103,8 @@ func (img *Image) applyProperty(e Edit) error {
 		delete(img.Properties, e.Name)
 		return nil
 	}
-	value, ok := e.Value.(string)
-	if !ok {
-		return Errorf(ErrInvalid, "Invalid value for property '%s': it must be a string", e.Name)
-	}
-	if len(value) > MaxPropertyLength {
-		return Errorf(ErrInvalid, "The value of property '%s' is longer than %d bytes", e.Name, MaxPropertyLength)
-	}
-	if err := checkText("The value of property '"+e.Name+"'", value, MaxPropertyLength); err != nil {
+	value, err := propertyValue(e.Name, e.Value)
+	if err != nil {
 		return err
 	}
 	if img.Properties == nil {
@@ -117,6 +112,20 @@ func (img *Image) applyProperty(e Edit) error {
 	}
 	img.Properties[e.Name] = value
 	return nil
+}
+
+func propertyValue(name string, value any) (string, error) {
+	if restrict, ok := wellKnown[name]; ok {
+		return restrict(name, value)
+	}
+	text, ok := value.(string)
+	if !ok {
+		return "", Errorf(ErrInvalid, "Invalid value for property '%s': it must be a string", name)
+	}
+	if len(text) > MaxPropertyLength {
+		return "", Errorf(ErrInvalid, "The value of property '%s' is longer than %d bytes", name, MaxPropertyLength)
+	}
+	return text, checkText("The value of property '"+name+"'", text, MaxPropertyLength)
 }
 
 // checkText refuses what the API refuses in every text: more than limit characters, and characters beyond the Basic
@@ -229,11 +238,11 @@ func setInteger(field *int64, name string, value any) error {
 	if !ok {
 		return wrongType(name, "an integer")
 	}
-	n, err := strconv.ParseInt(number.String(), 10, 64)
-	if err != nil || n < 0 || n > MaxInteger {
+	n, err := strconv.ParseFloat(number.String(), 64) // 1.0 is an integer to JSON; a float holds all of them up to MaxInteger
+	if err != nil || n < 0 || n > MaxInteger || n != math.Trunc(n) {
 		return wrongType(name, "an integer from 0 to "+strconv.Itoa(MaxInteger))
 	}
-	*field = n
+	*field = int64(n)
 	return nil
 }
 

@@ -138,8 +138,13 @@ func appendLocationMetadata(dst []byte, loc image.Location) []byte {
 
 func appendProperties(dst []byte, properties map[string]string) []byte {
 	for _, key := range sortedKeys(properties) {
-		if !slices.Contains(baseFields, key) && !slices.Contains(hidden, key) {
-			dst = appendField(dst, key, properties[key])
+		value := properties[key]
+		switch {
+		case slices.Contains(baseFields, key), slices.Contains(hidden, key):
+		case value == "" && image.NullProperty(key):
+			dst = appendNullable(dst, key, value)
+		default:
+			dst = appendField(dst, key, value)
 		}
 	}
 	return dst

@@ -82,6 +82,18 @@ func TestPropertiesCannotImitateFields(t *testing.T) {
 	}
 }
 
+func TestNullProperties(t *testing.T) {
+	img := example()
+	img.Properties = map[string]string{"kernel_id": "", "ramdisk_id": string(img.ID), "other": ""}
+	document := AppendImage(nil, img, Options{})
+	if want := `"kernel_id":null,"other":"","ramdisk_id":"` + string(img.ID) + `"}`; !strings.HasSuffix(string(document), want) {
+		t.Errorf("%s, want %s", document, want)
+	}
+	if got, err := ParseImage(document); err != nil || !reflect.DeepEqual(got.Properties, img.Properties) {
+		t.Errorf("read again: %v, %v", got.Properties, err)
+	}
+}
+
 func TestParseImageReadsWhatAppendImageWrote(t *testing.T) {
 	want := example()
 	got, err := ParseImage(AppendImage(nil, want, Options{Locations: true}))
