@@ -129,7 +129,7 @@ func (s *server) logFailure(r *http.Request, w *response, code int, err error) {
 	switch {
 	case code == http.StatusInternalServerError, w.status != 0 && !errors.Is(err, image.ErrInterrupted):
 		level = slog.LevelError
-	case code > http.StatusInternalServerError:
+	case code > http.StatusInternalServerError && code != http.StatusNotImplemented: // which clients cause on their own
 		level = slog.LevelWarn
 	}
 	s.log.LogAttrs(r.Context(), level, "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),

@@ -48,6 +48,9 @@ func parseFilter(p parameter) (image.Filter, error) {
 			return f, err
 		}
 	}
+	if p.key == "" {
+		return image.Filter{}, image.Errorf(image.ErrInvalid, "The filter for %q has no name.", p.value)
+	}
 	return image.Filter{Property: p.key, Op: image.OpEqual, Strings: []string{p.value}}, nil
 }
 
@@ -56,7 +59,7 @@ func equalText(field image.Field, value string) (image.Filter, error) {
 }
 
 func equalInt(field image.Field, value string) (image.Filter, error) {
-	n, err := strconv.ParseInt(value, 10, 64)
+	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 	if err != nil {
 		return image.Filter{}, image.Errorf(image.ErrInvalid, "Unable to filter by %s: %q is not an integer.", field, value)
 	}
@@ -163,7 +166,8 @@ func badQuotes(why string) error {
 
 // timeLayouts are the ways to write a time. One without a zone is in UTC.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",
-	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "20060102T150405Z0700", "20060102T150405", "2006-01-02"}
+	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "20060102T150405Z0700", "20060102T150405", "2006-01-02", "20060102",
+	"2006-01", "2006"}
 
 // atTime reads a time with an operator before it.
 func atTime(field image.Field, value string) (image.Filter, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -144,11 +145,21 @@ func named(err error, params httprouter.Params) error {
 	return err
 }
 
+// checkBody refuses a body where none is expected. Some clients say that they send chunks, and then there is none.
 func checkBody(r *http.Request, rt route) error {
-	if !rt.body && r.ContentLength != 0 {
-		return image.Errorf(image.ErrInvalid, "A body is not expected with this request.")
+	if rt.body || r.ContentLength == 0 {
+		return nil
 	}
-	return nil
+	if r.ContentLength < 0 {
+		switch _, err := io.ReadFull(r.Body, make([]byte, 1)); err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
+	return image.Errorf(image.ErrInvalid, "A body is not expected with this request.")
 }
 
 // requestID returns the id that the client chose, or a new one.

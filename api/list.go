@@ -95,6 +95,7 @@ func parseLimit(params parameters, limits Limits) (int, error) {
 	if !given {
 		return min(limits.PageSize, limits.MaxPage), nil
 	}
+	text = strings.TrimSpace(text)
 	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0, image.Errorf(image.ErrInvalid, "limit param must be a number that is not negative, not %q", text)
 	}

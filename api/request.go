@@ -47,13 +47,10 @@ func escapedSlash(u *url.URL) bool {
 	return u.RawPath != "" && (strings.Contains(u.RawPath, "%2F") || strings.Contains(u.RawPath, "%2f"))
 }
 
-// checkText refuses texts that no field of an image can hold.
+// checkText refuses what is no text. Texts that no image can have are well: they are found nowhere.
 func checkText(text string) error {
 	if !utf8.ValidString(text) {
 		return image.Errorf(image.ErrInvalid, "The request is not valid UTF-8.")
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r > 0xffff }) {
-		return image.Errorf(image.ErrInvalid, "Characters of four bytes in UTF-8 are not allowed: %q", text)
 	}
 	return nil
 }
