@@ -231,7 +231,7 @@ func TestDirectoriesOfLeaversCanComeBack(t *testing.T) {
 func TestListingWhileChanging(t *testing.T) {
 	f := newFake(t)
 	var stay, leave []*image.Image
-	for i := range 800 {
+	for i := range 1300 {
 		img := f.add(t, fmt.Sprint(i%3), nil)
 		if i%2 == 0 {
 			stay = append(stay, img)

@@ -22,8 +22,8 @@ const (
 	offDot    = 1
 	offParent = 2
 	offLatest = 3
-	offFirst  = 16  // number n has offset offFirst+n; fixed entries count from here as well
-	pageLimit = 512 // entries asked of the source at once
+	offFirst  = 16   // number n has offset offFirst+n; fixed entries count from here as well
+	pageLimit = 1024 // entries asked of the source at once
 )
 
 // OpenDir lets every directory be read; there is nothing to remember.
@@ -54,17 +54,15 @@ func (m *Mount) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEnt
 
 // readDir adds entries from in.Offset on until add says that the buffer is full.
 func (m *Mount) readDir(in *fuse.ReadIn, add func(dirent) bool) fuse.Status {
-	ctx, stop := m.patient()
-	defer stop()
 	dir, after := node(in.NodeId), in.Offset
 	for {
-		page, err := m.pages.from(dir, after, func() ([]dirent, error) { return m.page(ctx, dir, after) })
+		page, err := m.pages.from(dir, after)
 		if err != nil {
 			return m.status("readdir", dir, err)
 		}
 		for i, e := range page.entries {
 			if !add(e) {
-				m.pages.keep(dir, after, page.rest(i))
+				m.pages.keep(dir, after, page, i)
 				return fuse.OK
 			}
 			after = e.off
@@ -75,8 +73,10 @@ func (m *Mount) readDir(in *fuse.ReadIn, add func(dirent) bool) fuse.Status {
 	}
 }
 
-// page returns the next entries after the offset, none at the end.
-func (m *Mount) page(ctx context.Context, dir node, after uint64) ([]dirent, error) {
+// page returns the next entries after the offset: none at the end, and pageLimit or more only if there may be others.
+func (m *Mount) page(dir node, after uint64) ([]dirent, error) {
+	ctx, stop := m.patient()
+	defer stop()
 	var page []dirent
 	if after < offParent {
 		page = append(dots(dir)[after:], page...)

@@ -45,6 +45,7 @@ func New(cfg Config) (*Mount, error) {
 	m := &Mount{RawFileSystem: fuse.NewDefaultRawFileSystem(), cfg: cfg, source: cfg.Source, log: cfg.Logger}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.handles = handles{open: m.openHandle, shut: m.shutHandle, table: make(map[node]*handle), limit: cfg.MaxOpen}
+	m.pages.fetch = m.page
 	m.listed.Store(time.Now().UnixMicro())
 	m.feed.init()
 	return m, nil
@@ -97,6 +98,7 @@ func (m *Mount) Serve(ctx context.Context) error {
 		m.handles.closeAll()
 	}
 	m.stop()
+	m.pages.fetching.Wait()
 	return err
 }
 

@@ -3,12 +3,16 @@ package fusefs
 import "sync"
 
 // pages keeps what was fetched of directories and did not fit the kernel's buffer, which takes only some entries at a
-// time. It is no more than a short cut: without it the source is asked again. Whatever changes forgets everything,
-// before the kernel is told: a listing in progress must not bring back a name that the kernel has just forgotten.
+// time, and fetches the next page of a large directory while the kernel is busy with this one. It is no more than a
+// short cut: without it the source is asked again. Whatever changes forgets everything, before the kernel is told: a
+// listing in progress must not bring back a name that the kernel has just forgotten.
 type pages struct {
-	mu   sync.Mutex
-	kept map[place]page
-	age  uint64 // counts the times that everything was forgotten
+	fetch func(dir node, after uint64) ([]dirent, error) // the next entries, none at the end; pageLimit if there may be more
+
+	mu       sync.Mutex
+	kept     map[place]*page
+	age      uint64         // counts the times that everything was forgotten
+	fetching sync.WaitGroup // what is fetched ahead
 }
 
 // A place is a position within a directory.
@@ -21,40 +25,79 @@ type place struct {
 type page struct {
 	entries []dirent
 	age     uint64
+	err     error
+	ready   chan struct{} // closed once it is there; nil if it always was
 }
 
 const maxPages = 32
 
-func (p page) rest(i int) page { return page{p.entries[i:], p.age} }
-
 // from returns the entries after the offset, fetching them unless they are kept.
-func (ps *pages) from(dir node, after uint64, fetch func() ([]dirent, error)) (page, error) {
-	ps.mu.Lock()
-	at := place{dir, after}
-	kept, ok := ps.kept[at]
-	if ok {
-		delete(ps.kept, at) // its reader goes on elsewhere; another one fetches for itself
+func (ps *pages) from(dir node, after uint64) (*page, error) {
+	if p := ps.take(place{dir, after}); p != nil {
+		return p, nil
 	}
-	age := ps.age
-	ps.mu.Unlock()
-	if ok {
-		return kept, nil
-	}
-	entries, err := fetch()
-	return page{entries, age}, err
+	p := &page{age: ps.now()} // before fetching: what changes meanwhile makes the rest of the page too old to keep
+	p.entries, p.err = ps.fetch(dir, after)
+	ps.ahead(dir, p)
+	return p, p.err
 }
 
-// keep keeps a page for the reader that comes back to the offset, if it is still true.
-func (ps *pages) keep(dir node, after uint64, p page) {
+// take returns a page that is kept and not too old, or nil. Its reader goes on elsewhere: another one fetches for itself.
+func (ps *pages) take(at place) *page {
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p.age != ps.age {
+	p := ps.kept[at]
+	delete(ps.kept, at)
+	ps.mu.Unlock()
+	if p == nil || p.ready == nil {
+		return p
+	}
+	<-p.ready
+	if p.err != nil || p.age != ps.now() {
+		return nil
+	}
+	ps.ahead(at.dir, p)
+	return p
+}
+
+// ahead begins to fetch what comes after a full page.
+func (ps *pages) ahead(dir node, p *page) {
+	if p.err != nil || len(p.entries) < pageLimit {
 		return
 	}
-	if ps.kept == nil || len(ps.kept) >= maxPages {
-		ps.kept = make(map[place]page)
+	at := place{dir, p.entries[len(p.entries)-1].off}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.kept[at] != nil {
+		return
 	}
-	ps.kept[place{dir, after}] = p
+	next := &page{age: ps.age, ready: make(chan struct{})}
+	ps.put(at, next)
+	ps.fetching.Go(func() {
+		defer close(next.ready)
+		next.entries, next.err = ps.fetch(dir, at.after)
+	})
+}
+
+// keep keeps the entries of a page from the i-th on for the reader that comes back to the offset, if they are still true.
+func (ps *pages) keep(dir node, after uint64, p *page, i int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p.age == ps.age {
+		ps.put(place{dir, after}, &page{entries: p.entries[i:], age: p.age})
+	}
+}
+
+func (ps *pages) put(at place, p *page) {
+	if ps.kept == nil || len(ps.kept) >= maxPages {
+		ps.kept = make(map[place]*page)
+	}
+	ps.kept[at] = p
+}
+
+func (ps *pages) now() uint64 {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.age
 }
 
 // forget drops everything.

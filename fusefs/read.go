@@ -125,6 +125,9 @@ func seek(ctx context.Context, h *handle, off int64, whence uint32) (int64, erro
 	if whence != unix.SEEK_DATA && whence != unix.SEEK_HOLE {
 		return 0, syscall.EINVAL
 	}
+	if h.file != nil { // it lies one to one in the file, whose own offset is nobody's
+		return unix.Seek(int(h.fd), off, int(whence))
+	}
 	if r, ok := h.reader.(ExtentReader); ok {
 		start, end, err := r.DataAt(ctx, off)
 		switch {
@@ -138,9 +141,6 @@ func seek(ctx context.Context, h *handle, off int64, whence uint32) (int64, erro
 			return off, nil
 		}
 		return nextHole(ctx, r, end, h.attr.size)
-	}
-	if h.file != nil {
-		return unix.Seek(int(h.fd), off, int(whence)) // the file's own offset is nobody's
 	}
 	if whence == unix.SEEK_DATA {
 		return off, nil
