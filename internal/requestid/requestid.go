@@ -23,7 +23,9 @@ func Handler(next slog.Handler) slog.Handler { return handler{next} }
 
 type handler struct{ next slog.Handler }
 
-func (h handler) Enabled(ctx context.Context, level slog.Level) bool { return h.next.Enabled(ctx, level) }
+func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.next.Enabled(ctx, level)
+}
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	if id := From(ctx); id != "" {
