@@ -144,6 +144,28 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestUnsendable are mistakes of the caller, of which the server hears nothing.
+func TestUnsendable(t *testing.T) {
+	ctx := context.Background()
+	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }, Config{})
+	for _, e := range []image.Edit{{Op: image.EditAdd, Name: "name", Value: "caf\xe9"}, {Op: image.EditAdd, Name: "caf\xe9", Value: "x"},
+		{Op: image.EditAdd, Name: "tags", Value: []any{"a", "caf\xe9"}}} {
+		if _, err := c.Create(ctx, "", []image.Edit{e}); !errors.Is(err, image.ErrInvalid) {
+			t.Errorf("create %+v: %v", e, err)
+		}
+		if _, err := c.Edit(ctx, testID, []image.Edit{e}); !errors.Is(err, image.ErrInvalid) {
+			t.Errorf("edit %+v: %v", e, err)
+		}
+	}
+	if err := c.Upload(ctx, testID, Upload{Body: strings.NewReader("x"), Size: 1, Store: "a\nb"}); !errors.Is(err, image.ErrInvalid) {
+		t.Errorf("upload to a store with a newline: %v", err)
+	}
+	c = serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }, Config{Token: "secret\n"})
+	if _, err := c.Get(ctx, testID); !errors.Is(err, image.ErrInvalid) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("token with a newline: %v", err)
+	}
+}
+
 func TestAnswersThatAreNoImageAPI(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"redirect": func(w http.ResponseWriter, r *http.Request) {

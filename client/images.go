@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
@@ -21,6 +22,9 @@ var pointer = strings.NewReplacer("~", "~0", "/", "~1")
 // Errors: image.ErrInvalid, image.ErrForbidden, image.ErrTooLarge, and image.ErrConflict for an id that exists or ever
 // existed.
 func (c *Client) Create(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
+	if err := checkText(edits); err != nil {
+		return nil, err
+	}
 	doc := make(map[string]any, len(edits)+1)
 	for _, e := range edits {
 		if e.Op != image.EditAdd {
@@ -42,6 +46,9 @@ func (c *Client) Get(ctx context.Context, id image.ID) (*image.Image, error) {
 // Edit carries out all of the edits or none of them, and returns the image as it is afterwards.
 // Errors: image.ErrNotFound, image.ErrInvalid, image.ErrForbidden, image.ErrConflict, image.ErrTooLarge.
 func (c *Client) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
+	if err := checkText(edits); err != nil {
+		return nil, err
+	}
 	patch := make([]map[string]any, len(edits))
 	for i, e := range edits {
 		patch[i] = map[string]any{"op": e.Op, "path": "/" + pointer.Replace(e.Name)}
@@ -50,6 +57,22 @@ func (c *Client) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*im
 		}
 	}
 	return c.imageCall(ctx, request{method: http.MethodPatch, path: imagePath(id)}, patch, patchType)
+}
+
+// checkText refuses what JSON cannot carry, and encoding/json would change without a word.
+func checkText(edits []image.Edit) error {
+	for _, e := range edits {
+		texts := []any{e.Name, e.Value}
+		if list, ok := e.Value.([]any); ok {
+			texts = append(texts, list...)
+		}
+		for _, v := range texts {
+			if text, ok := v.(string); ok && !utf8.ValidString(text) {
+				return image.Errorf(image.ErrInvalid, "%q is not valid UTF-8", text)
+			}
+		}
+	}
+	return nil
 }
 
 // Delete deletes an image. Errors: image.ErrNotFound, image.ErrForbidden when it is protected, image.ErrInUse.

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vitrine-image/vitrine/image"
 )
 
 // maxDocument bounds the JSON that a server may send: a full page of usual images fits well, and so does a single one
@@ -103,11 +105,26 @@ func (c *Client) send(ctx context.Context, r request, data io.Reader, size int64
 	for k, v := range r.header {
 		req.Header.Set(k, v)
 	}
+	if err := checkHeader(req.Header); err != nil {
+		return nil, err
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
 	return resp, nil
+}
+
+// checkHeader refuses values that no header can hold. They are a mistake of the caller, and no failure of the connection.
+func checkHeader(h http.Header) error {
+	for name, values := range h {
+		for _, v := range values {
+			if strings.ContainsFunc(v, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+				return image.Errorf(image.ErrInvalid, "The value for the header %s has characters that no header can hold", name)
+			}
+		}
+	}
+	return nil
 }
 
 // The client's own reasons to give a request up.
