@@ -31,14 +31,30 @@ func newRoot(a *app) *cobra.Command {
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress bar and no remarks")
 	group(root, imageCommand(a), a.command(statusCommand(a)), a.command(versionCommand(a)), a.command(commanddoc.ManCommand("1")))
 	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
+		switch c.Name() {
+		case "completion":
 			for _, shell := range c.Commands() {
 				a.command(shell)
 			}
+		case "help":
+			refuseUnknown(c)
 		}
 	}
 	return root
+}
+
+// refuseUnknown makes the help command say that there is no help for what there is not.
+func refuseUnknown(help *cobra.Command) {
+	show := help.Run
+	help.Run, help.RunE = nil, func(cmd *cobra.Command, args []string) error {
+		if found, rest, err := cmd.Root().Find(args); err != nil || len(rest) > 0 {
+			return unknownCommand(found, rest)
+		}
+		show(cmd, args)
+		return nil
+	}
 }
 
 func imageCommand(a *app) *cobra.Command {
@@ -59,12 +75,17 @@ func group(parent *cobra.Command, commands ...*cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		hint := ""
-		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-			hint = "; did you mean " + strings.Join(like, " or ") + "?"
-		}
-		return fmt.Errorf("there is no command %q of %s%s", args[0], cmd.CommandPath(), hint)
+		return unknownCommand(cmd, args)
 	}
+}
+
+// unknownCommand says that args are no command of parent, and what may be meant.
+func unknownCommand(parent *cobra.Command, args []string) error {
+	hint := ""
+	if like := parent.SuggestionsFor(args[0]); len(like) > 0 {
+		hint = "; did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return fmt.Errorf("there is no command %q of %s%s", args[0], parent.CommandPath(), hint)
 }
 
 // command notes when the command begins: what fails before is a mistake in the command line.

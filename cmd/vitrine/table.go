@@ -71,6 +71,9 @@ func printImages(w io.Writer, images iter.Seq2[*image.Image, error]) error {
 	t := new(table)
 	rows := [][]string{{"ID", "NAME", "STATUS", "VISIBILITY", "FORMAT", "SIZE", "CREATED"}}
 	for img, err := range images {
+		if err != nil && t.widths == nil && len(rows) == 1 {
+			return err // without a heading over nothing
+		}
 		if err != nil {
 			return errors.Join(t.write(w, rows), err)
 		}

@@ -45,6 +45,18 @@ func TestLongListsKeepTheirColumns(t *testing.T) {
 	}
 }
 
+func TestListsThatFailHaveNoHeading(t *testing.T) {
+	var b strings.Builder
+	broken := errors.New("broken")
+	err := printImages(&b, func(yield func(*image.Image, error) bool) { yield(nil, broken) })
+	if !errors.Is(err, broken) || b.Len() != 0 {
+		t.Errorf("printImages wrote %q, %v", b.String(), err)
+	}
+	if err := printImages(&b, func(func(*image.Image, error) bool) {}); err != nil || !strings.HasPrefix(b.String(), "ID ") {
+		t.Errorf("printImages wrote %q, %v for an empty list", b.String(), err)
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	for _, tt := range []struct{ s, want string }{
 		{"plain", "plain"},
