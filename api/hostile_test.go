@@ -98,6 +98,19 @@ func TestMalformedRequests(t *testing.T) {
 	}
 }
 
+func TestLinksWithoutAHost(t *testing.T) {
+	conn := connect(t, newHandler(t, newFake()))
+	io.WriteString(conn, "GET /v2 HTTP/1.0\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if got, want := res.Header.Get("Location"), "http://"+conn.RemoteAddr().String()+"/v2/"; got != want {
+		t.Errorf("redirected to %q, want %q", got, want)
+	}
+}
+
 func TestAClientThatGoesAwayInterrupts(t *testing.T) {
 	for _, encoding := range []string{"Content-Length: 1000\r\n\r\nabc", chunked + "3\r\nabc\r\n"} {
 		f := newFake()

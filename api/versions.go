@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -96,15 +97,19 @@ func versions(base string, multiStore bool) wire.Versions {
 	return list
 }
 
-// baseURL returns the scheme and host by which the client reaches the API.
+// baseURL returns the scheme and host by which the client reaches the API. One that speaks HTTP/1.0 need not tell.
 func (s *server) baseURL(r *http.Request) string {
-	switch {
-	case s.cfg.PublicURL != "":
+	if s.cfg.PublicURL != "" {
 		return s.cfg.PublicURL
-	case r.TLS != nil:
-		return "https://" + r.Host
 	}
-	return "http://" + r.Host
+	host := r.Host
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && host == "" {
+		host = addr.String()
+	}
+	if r.TLS != nil {
+		return "https://" + host
+	}
+	return "http://" + host
 }
 
 // serveHealth tells a load balancer whether to send requests here.
