@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,7 +81,7 @@ func TestEndWithFilesOpen(t *testing.T) {
 	fd := c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT})
 	s.cancel()
 	<-w.logged
-	if left, err := mountsAt(s.path, s.fsType()); err != nil || len(left) > 0 {
+	if left, err := mountsAt(s.path); err != nil || len(left) > 0 {
 		t.Errorf("still mounted while a file is open: %v, %v", left, err)
 	}
 	if got := c.read(int(fd.N), 4096); got != string(data[4096:8192]) {
@@ -154,8 +155,49 @@ func TestStaleMountIsCleared(t *testing.T) {
 	if got := c.content(s.in("by-id", string(img.ID), "disk.raw")); got != "x" {
 		t.Errorf("disk.raw holds %q", got)
 	}
-	if left, err := mountsAt(path, s.fsType()); err != nil || len(left) != 1 {
+	if left, err := mountsAt(path); err != nil || len(left) != 1 {
 		t.Errorf("there are %d mounts at the path, %v, want 1", len(left), err)
+	}
+}
+
+// Only a dead mount is cleared: the guests of a live one would lose their disks.
+func TestLiveMountIsNotDisplaced(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "a", []byte("x"))
+	path := filepath.Join(t.TempDir(), "mnt")
+	live := startChild(t)
+	live.ok(request{Op: "serve", Path: path, Path2: "/dev/null"})
+	m, err := New(Config{Path: path, Source: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(want string) {
+		t.Helper()
+		before, _ := mountsAt(path)
+		var me *MountError
+		if err := m.Attach(t.Context()); !errors.As(err, &me) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Attach = %v, want a MountError with %q", err, want)
+		}
+		if after, err := mountsAt(path); err != nil || !slices.Equal(after, before) {
+			t.Errorf("there are %v at the path, %v, were %v", after, err, before)
+		}
+	}
+	refused("another process serves its mount")
+	if err := unix.Mount("foreign", path, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
+	if err := os.WriteFile(filepath.Join(path, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(`it holds "x"`)
+	if err := unix.Unmount(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	live.ok(request{Op: "unserve"})
+	s, c := serve(t, f, func(cfg *Config) { cfg.Path = path }), startChild(t)
+	if got := c.content(s.in("by-id", string(img.ID), "disk.raw")); got != "x" {
+		t.Errorf("disk.raw holds %q", got)
 	}
 }
 

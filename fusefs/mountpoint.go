@@ -23,17 +23,31 @@ func (m *Mount) prepare() error {
 		return &MountError{Path: m.cfg.Path, Why: "its directory cannot be found", Err: err}
 	}
 	m.cfg.Path = filepath.Join(dir, filepath.Base(m.cfg.Path))
-	stale, err := mountsAt(m.cfg.Path, m.fsType())
-	if err != nil {
-		return &MountError{Path: m.cfg.Path, Why: "cannot tell what is mounted", Err: err}
-	}
-	for range stale {
-		m.log.Warn("clearing the mount that another process left", "path", m.cfg.Path)
-		if err := release(m.cfg.Path, true); err != nil {
-			return &MountError{Path: m.cfg.Path, Why: "the mount that another process left cannot be cleared; try umount -l", Err: err}
-		}
+	if err := m.clearStale(); err != nil {
+		return err
 	}
 	return emptyDir(m.cfg.Path)
+}
+
+// clearStale unmounts what dead processes left at the path. It never displaces a mount that is served, nor one of
+// another kind.
+func (m *Mount) clearStale() error {
+	for {
+		mounts, err := mountsAt(m.cfg.Path)
+		if err != nil {
+			return &MountError{Path: m.cfg.Path, Why: "cannot tell what is mounted", Err: err}
+		}
+		if len(mounts) == 0 || mounts[len(mounts)-1].fsType != m.fsType() {
+			return nil
+		}
+		if alive(m.cfg.Path) {
+			return &MountError{Path: m.cfg.Path, Why: "another process serves its mount there; stop it first, or name another directory"}
+		}
+		m.log.Warn("clearing the mount that a dead process left", "path", m.cfg.Path)
+		if err := release(m.cfg.Path, true); err != nil {
+			return &MountError{Path: m.cfg.Path, Why: "the mount that a dead process left cannot be cleared; try umount -l", Err: err}
+		}
+	}
 }
 
 // emptyDir makes the directory if it is missing, and refuses one that holds anything, which a mount would hide.
@@ -65,9 +79,9 @@ type mounted struct {
 	minor        uint32
 }
 
-// mountsAt returns the mounts of a type at the path, the uppermost last. It asks nobody but the kernel's table: to
+// mountsAt returns the mounts at the path, the uppermost last. It asks nobody but the kernel's table: to
 // touch a mount whose server is gone may hang for ever.
-func mountsAt(path, fsType string) ([]mounted, error) {
+func mountsAt(path string) ([]mounted, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -77,7 +91,7 @@ func mountsAt(path, fsType string) ([]mounted, error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if mnt, ok := parseMount(lines.Text()); ok && mnt.path == path && mnt.fsType == fsType {
+		if mnt, ok := parseMount(lines.Text()); ok && mnt.path == path {
 			found = append(found, mnt)
 		}
 	}

@@ -31,7 +31,7 @@ func (m *Mount) connect() error {
 	if err != nil {
 		return m.serverError(fd, err)
 	}
-	mounts, err := mountsAt(m.cfg.Path, m.fsType())
+	mounts, err := mountsAt(m.cfg.Path)
 	if err != nil || len(mounts) == 0 {
 		release(m.cfg.Path, true)
 		return mountError(m.cfg.Path, fmt.Errorf("it is not among the mounts of this process: %w", err))

@@ -13,7 +13,7 @@ import (
 
 // unmount takes the mount out of the tree; busy tells that files are open, so that the kernel keeps on asking.
 func (m *Mount) unmount() (busy bool, err error) {
-	left, err := mountsAt(m.cfg.Path, m.fsType())
+	left, err := mountsAt(m.cfg.Path)
 	if err != nil || len(left) == 0 || left[len(left)-1].minor != m.device {
 		return false, err // unmounted already
 	}
