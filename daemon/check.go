@@ -52,16 +52,8 @@ func (cfg *Config) finish() error {
 	if cfg.Auth.Project == "" {
 		fail("auth.project: the project that owns new images needs a name")
 	}
-	if len(cfg.Mount.Show) == 0 {
-		fail("mount.show: say \"all\", \"public\" or a list of projects")
-	}
-	if cfg.Mount.Path != "" {
-		if cfg.Mount.Path, err = filepath.Abs(cfg.Mount.Path); err != nil {
-			fail("mount.path: %w", err)
-		}
-		if cfg.Mount.Path == cfg.Data || strings.HasPrefix(cfg.Data, cfg.Mount.Path+"/") {
-			fail("mount.path: %s would hide the data directory %s", cfg.Mount.Path, cfg.Data)
-		}
+	if err := cfg.checkMount(); err != nil {
+		fail("%w", err)
 	}
 	if e := cfg.API.PublicEndpoint; e != "" {
 		if u, err := url.Parse(e); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -77,11 +69,53 @@ func oneOf(fail func(string, ...any), key, value string, allowed ...string) {
 	}
 }
 
+func (cfg *Config) checkMount() error {
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	m := &cfg.Mount
+	alone := func(word string) bool { return len(m.Show) > 1 && slices.Contains(m.Show, word) }
+	if len(m.Show) == 0 || alone("all") || alone("public") {
+		fail("mount.show: say \"all\", \"public\" or a list of projects")
+	}
+	if m.Path == "" {
+		return errors.Join(wrong...)
+	}
+	if _, err := m.ownerID(); err != nil {
+		fail("%w", err)
+	}
+	if _, err := m.groupID(); err != nil {
+		fail("%w", err)
+	}
+	var err error
+	if m.Path, err = filepath.Abs(m.Path); err != nil {
+		fail("mount.path: %w", err)
+	}
+	if holds(m.Path, cfg.Data) {
+		fail("mount.path: %s would hide the data directory %s", m.Path, cfg.Data)
+	}
+	for id, s := range cfg.Stores {
+		for _, d := range s.directories() {
+			if holds(m.Path, d.Path) || holds(d.Path, m.Path) {
+				fail("mount.path: %s and the directory %s of store %s must not lie in each other", m.Path, d.Path, id)
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// holds tells whether path is dir or lies below it.
+func holds(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
 var storeID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 func (cfg *Config) checkStores() error {
 	var wrong []error
 	defaults := 0
+	type place struct{ store, path string }
+	var places []place
 	for id, s := range cfg.Stores {
 		if !storeID.MatchString(id) || strings.HasPrefix(id, "os_glance_") {
 			wrong = append(wrong, fmt.Errorf("[stores.%s]: a store's id is letters, digits, - and _, and does not begin with os_glance_", id))
@@ -96,6 +130,12 @@ func (cfg *Config) checkStores() error {
 			if !filepath.IsAbs(p.Path) {
 				wrong = append(wrong, fmt.Errorf("stores.%s: %q is no absolute path", id, p.Path))
 			}
+			for _, other := range places {
+				if holds(other.path, p.Path) || holds(p.Path, other.path) {
+					wrong = append(wrong, fmt.Errorf("stores.%s: %s and %s of store %s must not lie in each other", id, p.Path, other.path, other.store))
+				}
+			}
+			places = append(places, place{id, p.Path})
 		}
 		if s.Default {
 			defaults++
@@ -125,8 +165,8 @@ func (cfg *Config) checkListeners() error {
 			}
 			continue
 		}
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
+		host, port, err := net.SplitHostPort(addr)
+		if _, noPort := net.LookupPort("tcp", port); err != nil || noPort != nil {
 			wrong = append(wrong, fmt.Errorf("api.listen: %q is neither host:port nor unix:/path", addr))
 			continue
 		}

@@ -128,6 +128,22 @@ func TestCheck(t *testing.T) {
 			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/a"}, "b": {Type: "file", Path: "/b"}}
 		}, "default = true"},
 		{"mount over the data", func(c *Config) { c.Mount.Path = "/var/lib" }, "hide"},
+		{"mount below a store", func(c *Config) { c.Mount.Path = "/var/lib/vitrine/images/mnt" }, "lie in each other"},
+		{"mount over a store", func(c *Config) {
+			c.Mount.Path = "/srv"
+			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/srv/images"}}
+		}, "lie in each other"},
+		{"mount beside the stores", func(c *Config) { c.Mount.Path = "/var/lib/vitrine/..mnt" }, ""},
+		{"all and more", func(c *Config) { c.Mount.Show = StringOrSet{"p", "all"} }, "mount.show"},
+		{"owner", func(c *Config) { c.Mount.Path, c.Mount.Owner = "/srv/vitrine", "no such user" }, "mount.owner"},
+		{"group", func(c *Config) { c.Mount.Path, c.Mount.Group = "/srv/vitrine", "no such group" }, "mount.group"},
+		{"one directory twice", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Type: "file", Paths: []StorePath{{Path: "/a"}, {Path: "/a/"}}}}
+		}, "lie in each other"},
+		{"two stores in one directory", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/a", Default: true}, "b": {Type: "file", Path: "/a/b"}}
+		}, "lie in each other"},
+		{"port", func(c *Config) { c.API.Listen = []string{"127.0.0.1:99999"} }, "neither host:port"},
 		{"endpoint", func(c *Config) { c.API.PublicEndpoint = "images.example" }, "public_endpoint"},
 	} {
 		cfg := Default()

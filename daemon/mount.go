@@ -18,23 +18,11 @@ import (
 // mountConfig turns the section [mount] into what fusefs needs.
 func (d *daemon) mountConfig() (fusefs.Config, error) {
 	m := d.cfg.Mount
-	uid, err := lookUpID(m.Owner, "mount.owner", func(name string) (string, error) {
-		u, err := user.Lookup(name)
-		if err != nil {
-			return "", err
-		}
-		return u.Uid, nil
-	})
+	uid, err := m.ownerID()
 	if err != nil {
 		return fusefs.Config{}, err
 	}
-	gid, err := lookUpID(m.Group, "mount.group", func(name string) (string, error) {
-		g, err := user.LookupGroup(name)
-		if err != nil {
-			return "", err
-		}
-		return g.Gid, nil
-	})
+	gid, err := m.groupID()
 	if err != nil {
 		return fusefs.Config{}, err
 	}
@@ -48,6 +36,26 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 	}
 	return fusefs.Config{Path: m.Path, UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
 		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree)}, Logger: d.log}, nil
+}
+
+func (m MountConfig) ownerID() (uint32, error) {
+	return lookUpID(m.Owner, "mount.owner", func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	})
+}
+
+func (m MountConfig) groupID() (uint32, error) {
+	return lookUpID(m.Group, "mount.group", func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
 }
 
 // lookUpID returns the number of a user or group that is given by name or number, 0 for none.
