@@ -56,7 +56,8 @@ func (m *Mount) register(fd uintptr, name string) int32 {
 }
 
 func (m *Mount) unregister(id int32) {
-	if errno := m.server.UnregisterBackingFd(id); errno != 0 {
+	errno := m.server.UnregisterBackingFd(id)
+	if errno != 0 && errno != unix.EBADF && errno != unix.ENOTCONN { // with the connection all are released
 		m.log.Warn("cannot release a passthrough file", "err", errno)
 	}
 }
