@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/client"
@@ -172,5 +173,35 @@ func TestOpenImageIsNotDeleted(t *testing.T) {
 	}
 	if err != nil {
 		t.Errorf("deleting it when it is closed: %v", err)
+	}
+}
+
+// TestSecondDaemonOnTheMount gives a second daemon, with data of its own, the mount path of a running one. The first
+// keeps its mount; when it has been killed the second may have the path.
+func TestSecondDaemonOnTheMount(t *testing.T) {
+	testservers.Require(t, "fuse")
+	first := testdaemon.Start(t, testdaemon.Config{Dir: t.TempDir(), Mount: true})
+	id := newDisk(t, first.Client, "disk", []byte("the data\n"))
+	file := filepath.Join(first.Mount, "by-id", string(id), "disk.raw")
+	second := testdaemon.Config{Dir: t.TempDir(), TOML: "[mount]\nrequired = true\npath = \"" + first.Mount + "\"\n"}
+	if d, err := testdaemon.Launch(second); err == nil || !strings.Contains(err.Error(), "another process serves its mount there") {
+		t.Errorf("a second daemon on the mount: %v", err)
+		if err == nil {
+			d.Kill()
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "the data\n" {
+		t.Errorf("the first daemon's mount holds %q, %v", got, err)
+	}
+	if err := syscall.Kill(first.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-first.Done()
+	d := testdaemon.Start(t, second)
+	if !strings.Contains(d.Log(), "clearing the mount that a dead process left") {
+		t.Errorf("the log does not tell of the dead mount:\n%s", d.Log())
+	}
+	if got := entries(t, filepath.Join(first.Mount, "by-id")); len(got) != 0 {
+		t.Errorf("the mount of the second daemon, which has no images, holds %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,25 +22,37 @@ const (
 const askPatience = 5 * time.Second
 
 func init() {
-	if len(os.Args) == 2 && os.Args[0] == askerName {
-		os.Exit(ask(os.Args[1]))
+	if len(os.Args) == 4 && os.Args[0] == askerName {
+		os.Exit(ask(os.Args[1], os.Args[2], os.Args[3]))
 	}
 }
 
-// ask sends the one request that the kernel never answers by itself.
-func ask(path string) int {
+// ask sends the one request that the kernel never answers by itself. Root asks as the user who mounted: to others the
+// kernel says the same of a live and of a dead mount.
+func ask(path, uid, gid string) int {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return answers
+	}
+	if unix.Geteuid() == 0 {
+		u, uidErr := strconv.Atoi(uid)
+		g, gidErr := strconv.Atoi(gid)
+		if uidErr != nil || gidErr != nil || unix.Setresgid(g, g, g) != nil || unix.Setresuid(u, u, u) != nil {
+			return answers
+		}
+	}
 	var st unix.Statfs_t
-	switch err := unix.Statfs(path, &st); err {
+	switch unix.Fstatfs(fd, &st) {
 	case unix.ENOTCONN, unix.ECONNABORTED:
 		return isDead
 	}
 	return answers // even an error comes from somebody, or hides who is there
 }
 
-// alive tells whether a process serves the mount at the path. When that cannot be found out it is taken to be served:
+// alive tells whether a process serves the mount. When that cannot be found out it is taken to be served:
 // the guests of a live mount would lose their disks.
-func alive(path string) bool {
-	cmd := exec.Command("/proc/self/exe", path)
+func alive(m mounted) bool {
+	cmd := exec.Command("/proc/self/exe", m.path, strconv.Itoa(m.uid), strconv.Itoa(m.gid))
 	cmd.Args[0], cmd.Dir, cmd.Env = askerName, "/", []string{}
 	ended := make(chan error, 1)
 	if err := cmd.Start(); err != nil {

@@ -293,8 +293,8 @@ func FuzzParseMount(f *testing.F) {
 }
 
 func TestParseMount(t *testing.T) {
-	got, ok := parseMount(`36 35 0:98 / /srv/a\040b\134c\ ro,nosuid shared:1 - fuse.vitrine vitrine ro,user_id=0`)
-	if want := (mounted{`/srv/a b\c\`, "fuse.vitrine", 98}); !ok || got != want {
+	got, ok := parseMount(`36 35 0:98 / /srv/a\040b\134c\ ro,nosuid shared:1 - fuse.vitrine vitrine ro,user_id=7,group_id=8,max_read=9`)
+	if want := (mounted{`/srv/a b\c\`, "fuse.vitrine", 98, 7, 8}); !ok || got != want {
 		t.Errorf("parseMount = %+v, %v, want %+v", got, ok, want)
 	}
 }

@@ -40,7 +40,7 @@ func (m *Mount) clearStale() error {
 		if len(mounts) == 0 || mounts[len(mounts)-1].fsType != m.fsType() {
 			return nil
 		}
-		if alive(m.cfg.Path) {
+		if alive(mounts[len(mounts)-1]) {
 			return &MountError{Path: m.cfg.Path, Why: "another process serves its mount there; stop it first, or name another directory"}
 		}
 		m.log.Warn("clearing the mount that a dead process left", "path", m.cfg.Path)
@@ -77,6 +77,7 @@ func emptyDir(path string) error {
 type mounted struct {
 	path, fsType string
 	minor        uint32
+	uid, gid     int // who mounted it, of FUSE mounts
 }
 
 // mountsAt returns the mounts at the path, the uppermost last. It asks nobody but the kernel's table: to
@@ -114,7 +115,12 @@ func parseMount(line string) (mounted, bool) {
 	if err != nil {
 		return mounted{}, false
 	}
-	return mounted{path: unescape(fields[4]), fsType: rest[0], minor: uint32(n)}, true
+	m := mounted{path: unescape(fields[4]), fsType: rest[0], minor: uint32(n)}
+	for option := range strings.SplitSeq(rest[len(rest)-1], ",") {
+		fmt.Sscanf(option, "user_id=%d", &m.uid)
+		fmt.Sscanf(option, "group_id=%d", &m.gid)
+	}
+	return m, true
 }
 
 // unescape turns \040 and the like into what they stand for.
