@@ -183,6 +183,17 @@ func TestLiveMountIsNotDisplaced(t *testing.T) {
 		}
 	}
 	refused("another process serves its mount")
+	if err := os.Mkdir(path+"2", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	starting, err := emptyDir(path + "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer starting.Close()
+	if _, err := emptyDir(path + "2"); err == nil || !strings.Contains(err.Error(), "about to mount") {
+		t.Errorf("the place of a mount that is being made: %v", err)
+	}
 	if err := unix.Mount("foreign", path, "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ type Mount struct {
 	ctx  context.Context // ends when serving has; for operations, which go-fuse gives none
 	stop context.CancelFunc
 
+	place   *os.File // the directory below the mount, locked while the mount is there
 	server  *fuse.Server
 	device  uint32 // minor number of the mount
 	passes  bool   // the kernel reads local files by itself
@@ -63,6 +65,7 @@ func (m *Mount) Attach(ctx context.Context) error {
 		return err
 	}
 	if err := m.connect(); err != nil {
+		m.place.Close()
 		return err
 	}
 	m.passes = m.canPass()
@@ -92,6 +95,7 @@ func (m *Mount) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 		err = m.detach(gone)
 	}
+	m.place.Close() // if the mount is gone by itself
 	unfollow()
 	<-followed
 	if ended(gone) {
@@ -108,6 +112,7 @@ func (m *Mount) detach(gone <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	m.place.Close() // whoever comes next may mount there, though files are open
 	if busy {
 		m.log.Info("files of the mount are still open, they are served on", "path", m.cfg.Path, "open", len(m.handles.images()),
 			"linger", m.cfg.Linger)

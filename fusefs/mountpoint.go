@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // prepare makes the directory ready to be mounted on: what a dead process left is unmounted first, since nothing else
@@ -26,7 +28,8 @@ func (m *Mount) prepare() error {
 	if err := m.clearStale(); err != nil {
 		return err
 	}
-	return emptyDir(m.cfg.Path)
+	m.place, err = emptyDir(m.cfg.Path)
+	return err
 }
 
 // clearStale unmounts what dead processes left at the path. It never displaces a mount that is served, nor one of
@@ -50,27 +53,32 @@ func (m *Mount) clearStale() error {
 	}
 }
 
-// emptyDir makes the directory if it is missing, and refuses one that holds anything, which a mount would hide.
-func emptyDir(path string) error {
+// emptyDir makes the directory if it is missing, and refuses one that holds anything, which a mount would hide. The
+// directory is locked until it is closed: of two processes that start at the same moment one mounts.
+func emptyDir(path string) (*os.File, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
-		return &MountError{Path: path, Why: "the directory cannot be made", Err: err}
+		return nil, &MountError{Path: path, Why: "the directory cannot be made", Err: err}
 	}
 	if st, err := os.Lstat(path); err == nil && st.Mode()&fs.ModeSymlink != 0 {
-		return &MountError{Path: path, Why: "it is a symbolic link; name the directory itself"}
+		return nil, &MountError{Path: path, Why: "it is a symbolic link; name the directory itself"}
 	}
 	d, err := os.Open(path)
 	if err != nil {
-		return &MountError{Path: path, Why: "the directory cannot be read", Err: err}
+		return nil, &MountError{Path: path, Why: "the directory cannot be read", Err: err}
 	}
-	defer d.Close()
 	names, err := d.Readdirnames(1)
-	if err != nil && err != io.EOF {
-		return &MountError{Path: path, Why: "the directory cannot be read", Err: err}
+	switch {
+	case err != nil && err != io.EOF:
+		err = &MountError{Path: path, Why: "the directory cannot be read", Err: err}
+	case len(names) > 0:
+		err = &MountError{Path: path, Why: fmt.Sprintf("it is not empty, it holds %q; name an empty directory", names[0])}
+	case unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK: // other errors: no locks on that file system
+		err = &MountError{Path: path, Why: "another process is about to mount there; stop it first, or name another directory"}
+	default:
+		return d, nil
 	}
-	if len(names) > 0 {
-		return &MountError{Path: path, Why: fmt.Sprintf("it is not empty, it holds %q; name an empty directory", names[0])}
-	}
-	return nil
+	d.Close()
+	return nil, err
 }
 
 // A mounted is a line of mountinfo.
