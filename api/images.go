@@ -123,6 +123,9 @@ const maxPooled = 1 << 20
 func writeDocument(w http.ResponseWriter, code int, write func([]byte) []byte) {
 	buf := documents.Get().(*[]byte)
 	*buf = write((*buf)[:0])
+	if len(*buf) > maxPooled {
+		*buf = slices.Clone(*buf) // without the room that append left, since a slow client keeps it for long
+	}
 	writeJSON(w, code, *buf)
 	if cap(*buf) <= maxPooled {
 		documents.Put(buf)

@@ -25,7 +25,7 @@ func (s *server) listImages(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := wire.Page{Images: images, First: params.link(wire.ImagesPath, "")}
-	if len(images) > 0 && len(images) == q.Limit {
+	if q.Full(images) {
 		page.Next = params.link(wire.ImagesPath, string(images[len(images)-1].ID))
 	}
 	writeDocument(w, http.StatusOK, func(dst []byte) []byte { return wire.AppendImages(dst, page, s.documents) })

@@ -156,6 +156,18 @@ func TestPaging(t *testing.T) {
 	}
 }
 
+// TestPagesOfLargeImages checks that a page that ended before its limit leads to the next one.
+func TestPagesOfLargeImages(t *testing.T) {
+	f := newFake()
+	for range 3 {
+		f.add(image.Image{Owner: "p1", Properties: map[string]string{"k": strings.Repeat("v", image.PageBytes/3+1)}}, "")
+	}
+	page, err := wire.ParseImages(do(newHandler(t, f), request{"GET", "/v2/images", nil, ""}).Body.Bytes())
+	if err != nil || len(page.Images) != 3 || page.Next != "/v2/images?marker="+string(page.Images[2].ID) {
+		t.Errorf("%d images, next is %q, %v", len(page.Images), page.Next, err)
+	}
+}
+
 // FuzzList checks that no query is too strange to be answered, and that links to further pages ask for the same.
 func FuzzList(f *testing.F) {
 	for _, s := range []string{"", "limit=1&marker=" + anID, `name=in:"a,b",c&tag=x&tag=y`, "created_at=gt:2026-01-01&size_min=3", "sort=name:asc,id", "a=%25&=&b", "%zz"} {

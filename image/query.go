@@ -13,7 +13,7 @@ type Query struct {
 	Filters      []Filter   // an image must pass them all
 
 	Sort   []SortKey // then created_at desc and id desc as tie-breakers, as far as they are not named
-	Limit  int       // at most this many; 0 gives none
+	Limit  int       // at most this many; 0 gives none; see PageBytes
 	Marker ID        // start after this image; "" starts at the beginning. Unknown or invisible: ErrInvalid
 }
 

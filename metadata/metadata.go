@@ -31,7 +31,7 @@ type Tx interface {
 	Image(id image.ID) (*image.Image, error)
 	// ImageByNumber is like Image.
 	ImageByNumber(number int64) (*image.Image, error)
-	// Images returns a page. Errors: image.ErrInvalid for a marker that the caller cannot see.
+	// Images returns a page, which ends early when it reaches image.PageBytes. Errors: image.ErrInvalid for a marker that the caller cannot see.
 	Images(q image.Query) ([]*image.Image, error)
 	// IsMember reports whether the project is a member of the image, with whatever member status.
 	IsMember(number int64, project string) (bool, error)

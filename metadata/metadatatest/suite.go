@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"visibility of markers", testMarkers},
 		{"null in lists", testNull},
 		{"sort keys", testSortKeys},
+		{"pages of large images", testLargePages},
 		{"list refuses", testListRefuses},
 		{"lists as the model has them", testRandomLists},
 		{"members", testMembers},

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -56,19 +57,38 @@ func (t *tx) oneImage(where string, arg any, what string) (img *image.Image, err
 	return img, err
 }
 
-// imagesByNumber returns the images in the order of their numbers in the slice.
+// errFull ends the reading of a page that has reached image.PageBytes.
+var errFull = errors.New("the page is full")
+
+// imagesByNumber returns the images in the order of their numbers in the slice, up to the one that reaches image.PageBytes.
 func (t *tx) imagesByNumber(numbers []int64) ([]*image.Image, error) {
 	if len(numbers) == 0 {
 		return nil, nil
 	}
 	images := make([]*image.Image, 0, len(numbers))
+	stored, counted, bytes := 0, 0, 0
 	// json_each comes first and in order; CROSS JOIN keeps it the outer loop.
 	err := t.query(`SELECT `+imageColumns+` FROM json_each(?) j CROSS JOIN images i ON i.number = j.value`,
 		[]any{encodeNumbers(numbers)}, func(row []driver.Value) error {
 			img, err := scanImage(row)
+			if err != nil {
+				return err
+			}
 			images = append(images, img)
-			return err
+			if stored += len(text(row[2])) + len(text(row[19])) + len(text(row[20])); stored < image.PageBytes {
+				return nil // what is stored is never shorter
+			}
+			for ; counted < len(images); counted++ {
+				bytes += images[counted].TextBytes()
+			}
+			if bytes >= image.PageBytes {
+				return errFull
+			}
+			return nil
 		})
+	if err == errFull {
+		numbers, err = numbers[:len(images)], nil
+	}
 	if err != nil {
 		return nil, err
 	}
