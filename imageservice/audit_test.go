@@ -1,6 +1,7 @@
 package imageservice_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
 )
 
 // TestAudit puts what does not belong there into a store's directory, and takes away what does.
@@ -69,5 +71,29 @@ func TestStoresCanBeMoved(t *testing.T) {
 	}
 	if n := files(t, after); n != 0 {
 		t.Errorf("%d files after the deletion", n)
+	}
+}
+
+// offline is a store whose disk is not mounted.
+type offline struct{ imagestore.Writer }
+
+func (offline) Open(context.Context, image.Location) (imagestore.Reader, error) {
+	return nil, image.Errorf(image.ErrStoreOffline, "the disk is not mounted")
+}
+
+// TestAuditWhileADiskIsAway wants one finding for all the images that one disk keeps from being read.
+func TestAuditWhileADiskIsAway(t *testing.T) {
+	dir, db := t.TempDir(), openDB(t, t.TempDir())
+	svc := openOn(t, db, dir, nil, false)
+	for _, name := range []string{"a", "b", "c"} {
+		active(t, session{svc.As(admin)}, name, "data")
+	}
+	svc = openOn(t, db, dir, func(w imagestore.Writer) imagestore.Writer { return offline{w} }, false)
+	var found []imageservice.Finding
+	if err := svc.Audit(t.Context(), func(f imageservice.Finding) { found = append(found, f) }); err != nil {
+		t.Error(err)
+	}
+	if len(found) != 1 || found[0].Problem != "the disk is not mounted (and the data of 2 more images)" {
+		t.Errorf("the audit found %+v, want one finding for all images", found)
 	}
 }

@@ -138,6 +138,15 @@ func (s *Service) locate(u image.Upload) image.Location {
 const auditPage = 256
 
 func (s *Service) auditImages(ctx context.Context, report func(Finding)) error {
+	away := make(map[string]*offline)
+	defer func() {
+		for _, o := range away {
+			if o.others > 0 {
+				o.first.Problem += fmt.Sprintf(" (and the data of %d more images)", o.others)
+			}
+			report(o.first)
+		}
+	}()
 	for after := int64(0); ; {
 		var page []metadata.Entry
 		var images []*image.Image
@@ -160,22 +169,37 @@ func (s *Service) auditImages(ctx context.Context, report func(Finding)) error {
 		}
 		after = page[len(page)-1].Number
 		for _, img := range images {
-			s.auditImage(ctx, img, report)
+			s.auditImage(ctx, img, report, away)
 		}
 	}
 }
 
+// offline counts the images that one thing keeps from being read, a disk that is not mounted: it is told once.
+type offline struct {
+	first  Finding
+	others int
+}
+
 // auditImage opens every copy of an active image's data.
-func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(Finding)) {
+func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(Finding), away map[string]*offline) {
 	if len(img.Locations) == 0 {
 		report(Finding{ImageID: img.ID, Problem: "the image is active but has no data"})
 	}
 	for _, loc := range img.Locations {
 		r, err := s.openLocation(ctx, img, loc)
-		if err != nil {
-			report(Finding{Store: loc.Store, ImageID: img.ID, Problem: err.Error()})
+		if err == nil {
+			r.Close()
 			continue
 		}
-		r.Close()
+		f := Finding{Store: loc.Store, ImageID: img.ID, Problem: err.Error()}
+		key := loc.Store + "\n" + f.Problem
+		switch o, again := away[key]; {
+		case !errors.Is(err, image.ErrStoreOffline):
+			report(f)
+		case again:
+			o.others++
+		default:
+			away[key] = &offline{first: f}
+		}
 	}
 }
