@@ -156,6 +156,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	if err != nil {
 		return err
 	}
+	requests := &inflight{next: handler}
 	mount, err := d.mount(ctx)
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	g, ctx := errgroup.WithContext(ctx)
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return keeper.Run(jobs, d.log, d.jobs()...) })
-	server := api.NewServer(handler, d.log)
+	server := api.NewServer(requests, d.log)
 	for _, l := range listeners {
 		d.log.Info("listening", "address", address(l.Addr()))
 		g.Go(func() error {
@@ -193,7 +194,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	g.Go(func() error {
 		<-ctx.Done()
 		d.log.Info("stopping")
-		d.drain(server)
+		d.drain(server, requests)
 		stopJobs()
 		stopMount()
 		<-mountStopped
@@ -221,14 +222,20 @@ func (d *daemon) handler() (http.Handler, error) {
 }
 
 // drain lets requests under way end, for as long as the configuration allows, and then cuts them off.
-func (d *daemon) drain(server *http.Server) {
+func (d *daemon) drain(server *http.Server, requests *inflight) {
 	ctx, stop := context.WithTimeout(context.Background(), time.Duration(d.cfg.API.DrainTimeout))
 	defer stop()
 	if err := server.Shutdown(ctx); err != nil {
 		d.log.Warn("requests were cut off", "after", time.Duration(d.cfg.API.DrainTimeout))
 		server.Close()
+		if !requests.wait(cutOffTime) {
+			d.log.Error("requests that were cut off do not end")
+		}
 	}
 }
+
+// cutOffTime is how long requests that were cut off may take to clean up.
+const cutOffTime = 10 * time.Second
 
 // listen opens all addresses or none.
 func listen(addrs []string) (listeners []net.Listener, err error) {

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	if err := daemon.Command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "vitrined:", err)
 		os.Exit(1)
