@@ -47,8 +47,8 @@ func (b *builder) arms(sel *selection, src source, order []term) {
 
 // An arm reads from one of: listings l; facets l, when it needs no column that facets lack; facets f and listings l.
 func (b *builder) arm(sel *selection, src source, list int64, alternative any, order []term) {
-	driver := "l"                    // where list, created_at, id and number are read
-	from := "listings l NOT INDEXED" // its own order is that of creation
+	driver := "l"        // where list, created_at, id and number are read
+	from := "listings l" // its own order is that of creation
 	switch {
 	case len(src.facets) > 0 && !needsListing(sel, order):
 		from = "facets l"
@@ -83,8 +83,12 @@ func (b *builder) arm(sel *selection, src source, list int64, alternative any, o
 	}
 	for _, name := range spanColumns {
 		if s, ok := sel.spans[name]; ok {
-			if name == src.column && src.spread {
+			switch {
+			case name == src.column && src.spread:
 				s = span{oneOf: []any{alternative}}
+			case name != src.column && name != "created_at" && name != "id":
+				b.inSpan("+"+column(name), s) // + keeps SQLite from preferring the index of that column
+				continue
 			}
 			b.inSpan(column(name), s)
 		}

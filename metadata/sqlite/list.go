@@ -18,8 +18,8 @@ import (
 //  5. arms.go: each list is read in order from that index, and SQLite merges them.
 type lister struct {
 	*tx
-	counts map[string]int64 // of bounded counts already made
-	images int64            // how many there are, roughly
+	weights map[string]weight // of sources weighed already
+	images  int64             // how many there are, roughly
 }
 
 // maxFilters bounds the statements that a query makes.
@@ -34,7 +34,7 @@ func (t *tx) Images(q image.Query) ([]*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lister{tx: t, counts: map[string]int64{}}
+	l := &lister{tx: t, weights: map[string]weight{}}
 	sel, err := l.selection(q)
 	if err != nil {
 		return nil, err

@@ -50,24 +50,25 @@ func (l *lister) choose(sel *selection, order []term, limit int) (src source, ga
 	case len(sources) == 1 && ordered(sources[0]):
 		return sources[0], false, nil
 	}
-	best, fewest := sources[0], int64(math.MaxInt64)
 	bound := l.gatherBound(limit)
 	if slices.ContainsFunc(sources, ordered) {
 		bound = min(bound, 1000) // a worse choice reads on until the page is full; to count further would cost as much
 	}
-	for _, s := range sources {
-		n, err := l.count(sel, s, bound)
+	var best source
+	var least weight
+	for i, s := range sources {
+		w, err := l.weigh(sel, s, bound)
 		if err != nil {
 			return base, false, err
 		}
-		if n < fewest {
-			best, fewest = s, n
+		if i == 0 || w.lessThan(least) {
+			best, least = s, w
 		}
 	}
 	switch {
 	case ordered(best):
 		return best, false, nil
-	case fewest <= bound:
+	case least.count <= bound:
 		return best, true, nil
 	}
 	for _, s := range sources {
@@ -104,21 +105,35 @@ func (l *lister) gatherBound(limit int) int64 {
 	return min(max(int64(math.Sqrt(float64(l.images)*float64(limit))), 100), maxGather)
 }
 
-// count returns how many images a source gives, or bound+1 when there are more.
-func (l *lister) count(sel *selection, src source, bound int64) (int64, error) {
+// A weight says how many images a source gives. Of two that give more than was counted, the one that came further back in time
+// meanwhile is the thinner one.
+type weight struct {
+	count  int64 // or one more than the bound when there are more
+	oldest int64 // creation of the oldest image counted, Unix microseconds
+}
+
+func (w weight) lessThan(o weight) bool {
+	return w.count < o.count || w.count == o.count && w.oldest < o.oldest
+}
+
+func (l *lister) weigh(sel *selection, src source, bound int64) (w weight, err error) {
 	only := &selection{lists: sel.lists, spans: map[string]span{}}
 	if src.column != "" {
 		only.spans[src.column] = sel.spans[src.column]
 	}
 	b := &builder{}
-	b.arms(only, src, nil)
-	key := fmt.Sprint(b.sql.String(), b.args)
-	if n, ok := l.counts[key]; ok {
-		return n, nil
+	b.arms(only, src, newestFirst[:1])
+	key := fmt.Sprint(b.sql.String(), b.args, bound)
+	if w, ok := l.weights[key]; ok {
+		return w, nil
 	}
-	n, _, err := l.conn.queryInt(l.ctx, `SELECT count(*) FROM (`+b.sql.String()+` LIMIT ?)`, append(b.args, bound+1)...)
-	l.counts[key] = n
-	return n, err
+	b.add(" LIMIT ?)", bound+1)
+	err = l.query(`SELECT count(*), min(k0) FROM (`+b.sql.String(), b.args, func(row []driver.Value) error {
+		w = weight{integer(row[0]), integer(row[1])}
+		return nil
+	})
+	l.weights[key] = w
+	return w, err
 }
 
 // hasFewValues tells columns with a handful of values, each of which many images have.

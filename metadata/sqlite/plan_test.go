@@ -72,6 +72,9 @@ func TestPlans(t *testing.T) {
 		"status":       {Filters: []image.Filter{{Field: image.FieldStatus, Op: image.OpEqual, Strings: []string{"active"}}}},
 		"owner":        {Filters: []image.Filter{{Field: image.FieldOwner, Op: image.OpEqual, Strings: []string{"p1"}}}},
 		"checksum":     {Filters: []image.Filter{{Field: image.FieldChecksum, Op: image.OpEqual, Strings: []string{"c"}}}},
+		"size":         {Filters: []image.Filter{{Field: image.FieldSize, Op: image.OpAtLeast, Int: 1}}},
+		"size and tag": {Tags: []string{"t"}, Filters: []image.Filter{{Field: image.FieldSize, Op: image.OpAtLeast, Int: 1}}},
+		"updated":      {Filters: []image.Filter{{Field: image.FieldUpdatedAt, Op: image.OpLess, Time: time.Unix(1, 0)}}},
 		"tag, by size": {Tags: []string{"t"}, Sort: []image.SortKey{{Field: image.FieldSize}}},
 		"created":      {Filters: []image.Filter{{Field: image.FieldCreatedAt, Op: image.OpLess, Time: time.Unix(1, 0)}}},
 	}
