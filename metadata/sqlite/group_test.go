@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ func lineUp(t *testing.T, db *DB, first func(metadata.WriteTx) error, others ...
 // waitFor spins: what it waits for has no event, and comes within microseconds.
 func waitFor(cond func() bool) {
 	for !cond() {
+		runtime.Gosched()
 	}
 }
 
