@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -51,9 +52,13 @@ func prepareLists(ctx context.Context, b *bench, dir string) ([]row, error) {
 
 // daemonOn starts a daemon on a copy of the benchmark's database with n images.
 func (b *bench) daemonOn(ctx context.Context, dir string, n int) (*server, error) {
-	found, err := filepath.Glob(filepath.Join(b.dir, fmt.Sprintf("bench-%d-*.db", n)))
+	schema, err := os.ReadFile("metadata/sqlite/migrations/0001_start.sql") // which the benchmark names its databases by
+	if err != nil {
+		return nil, err
+	}
+	found, err := filepath.Glob(filepath.Join(b.dir, fmt.Sprintf("bench-%d-%.8x*.db", n, sha256.Sum256(schema))))
 	if err != nil || len(found) != 1 {
-		return nil, fmt.Errorf("%d databases of %d images in %s, want one: remove those of older versions (%w)", len(found), n, b.dir, err)
+		return nil, fmt.Errorf("%d databases of %d images in %s, want one (%w)", len(found), n, b.dir, err)
 	}
 	data := filepath.Join(dir, "data")
 	if err := os.MkdirAll(data, 0o755); err != nil {

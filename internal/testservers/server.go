@@ -62,19 +62,30 @@ func (s *Server) Pid() int { return s.cmd.Process.Pid }
 // CPU returns the processor time that the server and its children have used.
 func (s *Server) CPU() (time.Duration, error) { return CPU(s.Pid()) }
 
-// CPU returns the processor time that a process and its living children have used.
-func CPU(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+// CPU returns the processor time that a process and its living children have used, without that of threads that have
+// ended. It is exact, where the times in /proc/PID/stat are samples that miss short bursts.
+func CPU(pid int) (total time.Duration, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(threads) == 0 {
+		return 0, fmt.Errorf("process %d is gone (%w)", pid, err)
 	}
-	// utime and stime are fields 14 and 15; the second one, in parentheses, may hold spaces. Source: proc(5).
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	total := time.Duration(user+system) * (time.Second / 100) // USER_HZ is 100 on Linux
-	children, err3 := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err := errors.Join(err1, err2, err3); err != nil {
+	for _, thread := range threads {
+		// The first field is the time on a processor in nanoseconds. Source: Linux, Documentation/scheduler/sched-stats.rst.
+		stat, err := os.ReadFile(thread + "/schedstat")
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has just ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		ran, err := strconv.ParseInt(strings.Fields(string(stat))[0], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(ran)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
 		return 0, err
 	}
 	for _, child := range strings.Fields(string(children)) {
