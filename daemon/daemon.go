@@ -272,6 +272,9 @@ func (d *daemon) mount(ctx context.Context) (*fusefs.Mount, error) {
 	}
 	if err == nil {
 		d.service.Follow(m.Applied)
+		if !m.Passes() {
+			readForTheKernel()
+		}
 		return m, nil
 	}
 	if d.cfg.Mount.Required {

@@ -74,6 +74,9 @@ func (m *Mount) Attach(ctx context.Context) error {
 	return nil
 }
 
+// Passes reports whether the kernel reads local files by itself. It is known after Attach.
+func (m *Mount) Passes() bool { return m.passes }
+
 // Serve answers the kernel until ctx ends, and then unmounts. Files that are open are served on for a while
 // (Config.Linger), out of sight. It returns nil after an orderly end, ErrUnmounted, or what kept it from ending well.
 func (m *Mount) Serve(ctx context.Context) error {
