@@ -52,4 +52,4 @@ Questions that take longer the more images there are, since nothing can answer t
 - a common filter whose images all lie at the far end of another sort key;
 - several sort keys of which the first has one value in very many images (a name, a size);
 - a deep page that is not in memory yet costs a disk read for each of its images: 6.2 ms by size instead of 1.5 in a run
-  right after the caches were dropped. The figures here are with the database read into memory before.`
+  right after the caches were dropped.`
