@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 )
+
+// closing is how long the kernel may take to tell the mount that a file was closed: close(2) does not wait for it, so
+// who closes a file and then deletes its image is ahead of the news.
+const closing = 500 * time.Millisecond
 
 // Delete removes an image: first the record, then the bytes; the id is never used again. An upload under way ends.
 // Errors: image.ErrForbidden when it is protected, image.ErrInUse when it is open through the mount (unless the
@@ -23,6 +28,9 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 	})
 	if err != nil {
 		return err
+	}
+	if !s.svc.trash {
+		s.svc.holds.waitIdle(ctx, number, closing)
 	}
 	users, end, err := s.svc.holds.beginDelete(ctx, number)
 	if err != nil {

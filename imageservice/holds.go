@@ -3,6 +3,7 @@ package imageservice
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // holds counts who has an image open through the mount, and keeps opening and deleting one image apart: a deletion
@@ -10,12 +11,16 @@ import (
 type holds struct {
 	mu       sync.Mutex
 	count    map[int64]int
+	idle     map[int64]chan struct{} // closed when the last hold ends; made by those who wait for it
 	deleting map[int64]chan struct{} // closed when the deletion is over
 	released chan struct{}           // gets a token when the last hold of an image ends
 }
 
 func newHolds() *holds {
-	return &holds{count: make(map[int64]int), deleting: make(map[int64]chan struct{}), released: make(chan struct{}, 1)}
+	return &holds{
+		count: make(map[int64]int), idle: make(map[int64]chan struct{}), deleting: make(map[int64]chan struct{}),
+		released: make(chan struct{}, 1),
+	}
 }
 
 // hold waits for a deletion under way and counts one more user of the image.
@@ -43,6 +48,10 @@ func (h *holds) release(number int64) {
 	last := h.count[number] == 0
 	if last {
 		delete(h.count, number)
+		if idle, awaited := h.idle[number]; awaited {
+			delete(h.idle, number)
+			close(idle)
+		}
 	}
 	h.mu.Unlock()
 	if last {
@@ -50,6 +59,27 @@ func (h *holds) release(number int64) {
 		case h.released <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// waitIdle returns when nobody holds the image any more, or after closing at the latest, or when ctx ends.
+func (h *holds) waitIdle(ctx context.Context, number int64, closing time.Duration) {
+	h.mu.Lock()
+	if h.count[number] == 0 {
+		h.mu.Unlock()
+		return
+	}
+	idle, awaited := h.idle[number]
+	if !awaited {
+		idle = make(chan struct{})
+		h.idle[number] = idle
+	}
+	h.mu.Unlock()
+	ctx, stop := context.WithTimeout(ctx, closing)
+	defer stop()
+	select {
+	case <-idle:
+	case <-ctx.Done():
 	}
 }
 
