@@ -60,7 +60,7 @@ func generate(tb testing.TB, path string, n int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	const batch = 5000
+	const batch = 200_000 // every batch writes nearly every page: the ids are random
 	for from := 0; from < n; from += batch {
 		err := db.Update(ctx, func(tx metadata.WriteTx) error {
 			for i := from; i < min(from+batch, n); i++ {
