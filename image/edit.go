@@ -30,10 +30,12 @@ const (
 	EditRemove  EditOp = "remove"
 )
 
-// Limits of single values. MaxInteger is that of the databases that clients were written against.
+// Limits of single values, and of all that TextBytes counts. MaxInteger is that of the databases that clients were written
+// against.
 const (
 	MaxNameLength     = 255   // characters, of names, tags and property names
 	MaxPropertyLength = 65535 // bytes, of a property's value
+	MaxTextBytes      = 1 << 20
 	MaxInteger        = 1<<31 - 1
 )
 
@@ -60,14 +62,19 @@ var setters = map[string]func(img *Image, value any) error{
 
 // Apply carries out the edits in their order; the image is of no use when one fails. Rights are not looked at.
 // Errors: ErrForbidden for fields that no client sets, ErrInvalid for wrong values, ErrConflict for a property that
-// should be there and is not (or the other way round).
+// should be there and is not (or the other way round), ErrTooLarge for more than MaxTextBytes, unless the image had as many
+// before.
 func (img *Image) Apply(edits []Edit) error {
+	before := img.TextBytes()
 	for _, e := range edits {
 		if err := img.apply(e); err != nil {
 			return err
 		}
 	}
-	return nil
+	if img.TextBytes() <= before {
+		return nil
+	}
+	return img.CheckText()
 }
 
 func (img *Image) apply(e Edit) error {
@@ -139,6 +146,14 @@ func checkText(what, s string, limit int) error {
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r > 0xffff }) {
 		return Errorf(ErrInvalid, "%s contains a character of four bytes in UTF-8, which is not allowed", what)
+	}
+	return nil
+}
+
+// CheckText refuses an image whose name, tags and properties are too long together. Error: ErrTooLarge.
+func (img *Image) CheckText() error {
+	if n := img.TextBytes(); n > MaxTextBytes {
+		return Errorf(ErrTooLarge, "The name, tags and properties of an image may have %d bytes in all, and these have %d", MaxTextBytes, n)
 	}
 	return nil
 }

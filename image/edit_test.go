@@ -3,6 +3,7 @@ package image
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,45 @@ func TestApplyOne(t *testing.T) {
 		img := &Image{Status: Queued, Properties: map[string]string{"have": "1"}}
 		if err := img.Apply([]Edit{tt.edit}); !errors.Is(err, tt.want) {
 			t.Errorf("%.120v: %v, want %v", tt.edit, err, tt.want)
+		}
+	}
+}
+
+// TestTextOfAnImageIsBounded: what counts is the image as it is after all edits, and whether they made it longer.
+func TestTextOfAnImageIsBounded(t *testing.T) {
+	value := func(n int) string { return strings.Repeat("v", n) }
+	full := func(more int) *Image {
+		img := &Image{Properties: map[string]string{}}
+		for rest := MaxTextBytes + more; rest > 0; {
+			name := fmt.Sprintf("p%02d", len(img.Properties))
+			n := min(rest-len(name), 60_000)
+			img.Properties[name] = value(n)
+			rest -= len(name) + n
+		}
+		if img.TextBytes() != MaxTextBytes+more {
+			t.Fatalf("TextBytes = %d", img.TextBytes())
+		}
+		return img
+	}
+	for _, tt := range []struct {
+		name  string
+		img   *Image
+		edits []Edit
+		want  error
+	}{
+		{"as much as there can be", full(-4), []Edit{{Op: EditAdd, Name: "new", Value: "v"}}, nil},
+		{"a property too much", full(-3), []Edit{{Op: EditAdd, Name: "new", Value: "v"}}, ErrTooLarge},
+		{"a name too much", full(0), []Edit{{Op: EditReplace, Name: "name", Value: "n"}}, ErrTooLarge},
+		{"a tag too much", full(0), []Edit{{Op: EditReplace, Name: "tags", Value: []any{"t"}}}, ErrTooLarge},
+		{"a longer value", full(0), []Edit{{Op: EditReplace, Name: "p00", Value: value(60_001)}}, ErrTooLarge},
+		{"too much in between", full(0), []Edit{{Op: EditAdd, Name: "new", Value: value(100)}, {Op: EditRemove, Name: "p00"}}, nil},
+		{"too much before, less now", full(1000), []Edit{{Op: EditReplace, Name: "p00", Value: value(59_999)}}, nil},
+		{"too much before, no less now", full(1000), []Edit{{Op: EditReplace, Name: "protected", Value: true}}, nil},
+		{"too much before, more now", full(1000), []Edit{{Op: EditReplace, Name: "p00", Value: value(60_001)}}, ErrTooLarge},
+	} {
+		err := tt.img.Apply(tt.edits)
+		if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), "1048576") {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
 	}
 }

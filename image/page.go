@@ -1,7 +1,7 @@
 package image
 
 // PageBytes bounds the text of a page: it ends with the image that reaches this number, even if its Limit is not reached.
-// An image may have megabytes of properties, and a page of a thousand such images would need more memory than there is.
+// A page of a thousand images that have MaxTextBytes each would need more memory than there is.
 const PageBytes = 2 << 20
 
 // TextBytes returns the number of bytes that clients wrote: name, tags and properties.

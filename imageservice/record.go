@@ -1,6 +1,7 @@
 package imageservice
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -79,7 +80,7 @@ func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
 			return false, nil
 		}
 		img.Tags = slices.Insert(img.Tags, at, tag)
-		return true, s.svc.checkQuotas(img)
+		return true, cmp.Or(img.CheckText(), s.svc.checkQuotas(img))
 	})
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -46,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) Images) {
 		"Edit":                    edit,
 		"EditIsAllOrNothing":      editIsAllOrNothing,
 		"EditKeepsTheQuotas":      editKeepsTheQuotas,
+		"TextIsBounded":           textIsBounded,
 		"Tags":                    tags,
 		"UploadAndDownload":       uploadAndDownload,
 		"UploadOfNothing":         uploadOfNothing,
@@ -205,6 +207,20 @@ func editKeepsTheQuotas(t *testing.T, images Images) {
 	wantErr(t, "129 properties", err, image.ErrTooLarge)
 	_, err = images.Edit(t.Context(), id, []image.Edit{{Op: image.EditRemove, Name: "p0"}, add("one_more", "x")})
 	wantErr(t, "an exchange", err, nil)
+}
+
+func textIsBounded(t *testing.T, images Images) {
+	id := create(t, images).ID
+	value := strings.Repeat("v", 60_000)
+	var err error
+	for n := 0; err == nil && n <= image.MaxTextBytes; n += len("p00") + len(value) {
+		_, err = images.Edit(t.Context(), id, []image.Edit{add(fmt.Sprintf("p%02d", n/len(value)), value)})
+	}
+	wantErr(t, "another property", err, image.ErrTooLarge)
+	rest := image.MaxTextBytes - get(t, images, id).TextBytes()
+	_, err = images.Edit(t.Context(), id, []image.Edit{add("p", strings.Repeat("v", rest-1))})
+	wantErr(t, "as much as there can be", err, nil)
+	wantErr(t, "a tag more", images.AddTag(t.Context(), id, "t"), image.ErrTooLarge)
 }
 
 func tags(t *testing.T, images Images) {
