@@ -1,6 +1,9 @@
 package image
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Change is one entry of the feed that every transaction on an image appends to. Caches follow it.
 type Change struct {
@@ -23,9 +26,8 @@ type Listed struct {
 	DiskFormat string     `json:"disk_format,omitempty"`
 }
 
-// Listed returns the part of the image that the change feed records.
+// Listed returns the part of the image that the change feed records; it shares nothing with img.
 func (img *Image) Listed() *Listed {
-	c := img.Clone()
-	return &Listed{Name: c.Name, Tags: c.Tags, Owner: c.Owner, Visibility: c.Visibility, Status: c.Status,
-		Hidden: c.Hidden, DiskFormat: c.DiskFormat}
+	return &Listed{Name: clonePointer(img.Name), Tags: slices.Clone(img.Tags), Owner: img.Owner, Visibility: img.Visibility,
+		Status: img.Status, Hidden: img.Hidden, DiskFormat: img.DiskFormat}
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The domain errors. Code that meets one wraps it (fmt.Errorf with %w, or Errorf where the text is for the user);
@@ -59,22 +60,11 @@ type InUseError struct {
 }
 
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("Image %s could not be deleted because it is in use: %s", e.ID, joinUsers(e.Users))
+	return fmt.Sprintf("Image %s could not be deleted because it is in use: %s", e.ID, strings.Join(e.Users, ", "))
 }
 
 // Unwrap returns ErrInUse.
 func (e *InUseError) Unwrap() error { return ErrInUse }
-
-func joinUsers(users []string) string {
-	s := ""
-	for i, u := range users {
-		if i > 0 {
-			s += ", "
-		}
-		s += u
-	}
-	return s
-}
 
 // A QuotaError says which limit a request would exceed.
 type QuotaError struct {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"time"
@@ -73,10 +74,10 @@ func (img *Image) Clone() *Image {
 	c.Size = clonePointer(img.Size)
 	c.VirtualSize = clonePointer(img.VirtualSize)
 	c.Tags = slices.Clone(img.Tags)
-	c.Properties = cloneMap(img.Properties)
+	c.Properties = maps.Clone(img.Properties)
 	c.Locations = slices.Clone(img.Locations)
 	for i := range c.Locations {
-		c.Locations[i].Metadata = cloneMap(c.Locations[i].Metadata)
+		c.Locations[i].Metadata = maps.Clone(c.Locations[i].Metadata)
 	}
 	return &c
 }
@@ -87,15 +88,4 @@ func clonePointer[T any](p *T) *T {
 	}
 	v := *p
 	return &v
-}
-
-func cloneMap(m map[string]string) map[string]string {
-	if m == nil {
-		return nil
-	}
-	c := make(map[string]string, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
 }
