@@ -13,27 +13,23 @@ import (
 
 // document has the base fields as they are written.
 type document struct {
-	ID              string     `json:"id"`
-	Name            *string    `json:"name"`
-	Status          string     `json:"status"`
-	Visibility      string     `json:"visibility"`
-	Protected       bool       `json:"protected"`
-	Hidden          bool       `json:"os_hidden"`
-	Owner           string     `json:"owner"`
-	Checksum        string     `json:"checksum"`
-	HashAlgo        string     `json:"os_hash_algo"`
-	HashValue       string     `json:"os_hash_value"`
-	Size            *int64     `json:"size"`
-	VirtualSize     *int64     `json:"virtual_size"`
-	ContainerFormat string     `json:"container_format"`
-	DiskFormat      string     `json:"disk_format"`
-	MinRAM          int64      `json:"min_ram"`
-	MinDisk         int64      `json:"min_disk"`
-	Tags            []string   `json:"tags"`
-	CreatedAt       string     `json:"created_at"`
-	UpdatedAt       string     `json:"updated_at"`
-	Stores          string     `json:"stores"`
-	Locations       []location `json:"locations"`
+	id, stores, createdAt, updatedAt string
+	locations                        []location
+	image                            image.Image // the other fields
+}
+
+// fields says where each base field of a document goes; those that follow from others go nowhere. Names are compared
+// exactly, which encoding/json does not do with the fields of a struct: "Name" and "SIZE" are properties.
+func (doc *document) fields() map[string]any {
+	img := &doc.image
+	return map[string]any{
+		"id": &doc.id, "name": &img.Name, "status": &img.Status, "visibility": &img.Visibility, "protected": &img.Protected,
+		"os_hidden": &img.Hidden, "owner": &img.Owner, "checksum": &img.Checksum, "os_hash_algo": &img.HashAlgo,
+		"os_hash_value": &img.HashValue, "size": &img.Size, "virtual_size": &img.VirtualSize,
+		"container_format": &img.ContainerFormat, "disk_format": &img.DiskFormat, "min_ram": &img.MinRAM,
+		"min_disk": &img.MinDisk, "tags": &img.Tags, "created_at": &doc.createdAt, "updated_at": &doc.updatedAt,
+		"stores": &doc.stores, "locations": &doc.locations,
+	}
 }
 
 type location struct {
@@ -44,36 +40,39 @@ type location struct {
 // ParseImage reads a document, of this server or of another one. Its Locations are those that the document shows, or,
 // when it shows only stores, one for each store that has the data. Number is 0.
 func ParseImage(data []byte) (*image.Image, error) {
-	var doc document
-	if err := json.Unmarshal(data, &doc); err != nil {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
 		return nil, fmt.Errorf("parse an image: %w", err)
 	}
-	id, ok := image.ParseID(doc.ID)
-	if !ok {
-		return nil, fmt.Errorf("parse an image: %q is no image id", doc.ID)
+	var doc document
+	for name, field := range doc.fields() {
+		if raw, ok := members[name]; ok {
+			if err := json.Unmarshal(raw, field); err != nil {
+				return nil, fmt.Errorf("parse %s of an image: %w", name, err)
+			}
+		}
 	}
-	img := &image.Image{
-		ID: id, Name: doc.Name, Owner: doc.Owner, Status: image.Status(doc.Status),
-		Visibility: image.Visibility(doc.Visibility), Protected: doc.Protected, Hidden: doc.Hidden,
-		DiskFormat: doc.DiskFormat, ContainerFormat: doc.ContainerFormat, MinDisk: doc.MinDisk, MinRAM: doc.MinRAM,
-		Size: doc.Size, VirtualSize: doc.VirtualSize, Checksum: doc.Checksum, HashAlgo: doc.HashAlgo,
-		HashValue: doc.HashValue, Tags: doc.Tags, Locations: doc.locations(),
+	img := &doc.image
+	var ok bool
+	if img.ID, ok = image.ParseID(doc.id); !ok {
+		return nil, fmt.Errorf("parse an image: %q is no image id", doc.id)
+	}
+	var err error
+	if img.CreatedAt, err = parseTime(doc.createdAt); err != nil {
+		return nil, err
+	}
+	if img.UpdatedAt, err = parseTime(doc.updatedAt); err != nil {
+		return nil, err
 	}
 	slices.Sort(img.Tags)
-	var err error
-	if img.CreatedAt, err = parseTime(doc.CreatedAt); err != nil {
-		return nil, err
-	}
-	if img.UpdatedAt, err = parseTime(doc.UpdatedAt); err != nil {
-		return nil, err
-	}
-	img.Properties, err = parseProperties(data)
-	return img, err
+	img.Locations = doc.places()
+	img.Properties = properties(members)
+	return img, nil
 }
 
-func (doc *document) locations() []image.Location {
+func (doc *document) places() []image.Location {
 	var locations []image.Location
-	for _, l := range doc.Locations {
+	for _, l := range doc.locations {
 		loc := image.Location{URL: l.URL}
 		for key, value := range l.Metadata {
 			text, ok := value.(string)
@@ -89,8 +88,8 @@ func (doc *document) locations() []image.Location {
 		}
 		locations = append(locations, loc)
 	}
-	if locations == nil && doc.Stores != "" {
-		for store := range strings.SplitSeq(doc.Stores, ",") {
+	if locations == nil && doc.stores != "" {
+		for store := range strings.SplitSeq(doc.stores, ",") {
 			locations = append(locations, image.Location{Store: store})
 		}
 	}
@@ -109,12 +108,8 @@ func parseTime(s string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// parseProperties collects the members that are no base fields. Null, which old servers show, is an empty string.
-func parseProperties(data []byte) (map[string]string, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, fmt.Errorf("parse an image: %w", err)
-	}
+// properties collects the members that are no base fields. Null, which old servers show, is an empty string.
+func properties(members map[string]json.RawMessage) map[string]string {
 	var properties map[string]string
 	for name, raw := range members {
 		if slices.Contains(baseFields, name) {
@@ -129,5 +124,5 @@ func parseProperties(data []byte) (map[string]string, error) {
 		}
 		properties[name] = value
 	}
-	return properties, nil
+	return properties
 }

@@ -107,6 +107,18 @@ func TestParseImageReadsWhatAppendImageWrote(t *testing.T) {
 	}
 }
 
+// TestPropertiesThatLookLikeFields: names differ by case, so a property must not replace the field that it resembles.
+func TestPropertiesThatLookLikeFields(t *testing.T) {
+	want := example()
+	for _, name := range baseFields {
+		want.Properties[strings.ToUpper(name)] = "of the property"
+	}
+	got, err := ParseImage(AppendImage(nil, want, Options{Locations: true}))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("ParseImage = %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func TestParseImageOfOtherServers(t *testing.T) {
 	img, err := ParseImage([]byte(`{"id":"09D71D45-7B61-42AD-B59C-0234BA01BEFE","created_at":"2026-11-20T18:10:26.123456Z",
 		"legacy":null,"traits":{"a":1},"tags":["b","a"]}`))
