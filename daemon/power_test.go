@@ -36,7 +36,7 @@ func TestPowerCut(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d, %+v: %v", round, cut, err)
 		}
-		load.verify(t, d)
+		load.verify(t, d, true)
 		if err := d.Stop(); err != nil {
 			t.Error(err)
 		}
