@@ -72,14 +72,20 @@ func (a *auditor) foreign(p string, st unix.Stat_t) error {
 	return a.found(imagestore.Finding{Path: a.root.path(p), Foreign: kind, Bytes: st.Size})
 }
 
-// walk lists one directory. An error of fn is returned as it is.
+// walk lists one directory. An error of fn is returned as it is. One that cannot be opened is a finding as long as the
+// store's directory can be read.
 func (a *auditor) walk(ctx context.Context, p string, fn func(name string, st unix.Stat_t) error) error {
 	r, err := a.root.sub(p)
-	if err != nil {
+	switch {
+	case err == nil:
+		defer r.Close()
+		return r.each(ctx, fn)
+	case isOneOf(err, exhausted), a.store.gone(a.dir, a.root):
 		return a.store.failure(a.dir, a.root, err)
+	case notExist(err):
+		return nil // removed meanwhile
 	}
-	defer r.Close()
-	return r.each(ctx, fn)
+	return a.found(imagestore.Finding{Path: a.root.path(p), Foreign: "directory that cannot be read"})
 }
 
 func isShard(name string) bool {

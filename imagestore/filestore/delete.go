@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -20,12 +21,17 @@ func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 	if err != nil {
 		return err
 	}
-	if err := s.remove(r, p); err != nil && !notExist(err) {
+	err = s.remove(r, p)
+	if notExist(err) && !s.gone(d, r) {
+		return nil
+	}
+	if err != nil {
 		return s.failure(d, r, err)
 	}
 	return nil
 }
 
+// remove removes a file durably. Errors: fs.ErrNotExist when it is not there, durably so.
 func (s *Store) remove(r *root, p string) error {
 	shard, err := r.sub(shardOf(p))
 	if err != nil {
@@ -36,5 +42,5 @@ func (s *Store) remove(r *root, p string) error {
 	if err != nil && !notExist(err) {
 		return err
 	}
-	return s.step(stepSyncShard, shard.sync)
+	return cmp.Or(s.step(stepSyncShard, shard.sync), err)
 }

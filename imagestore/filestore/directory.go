@@ -89,10 +89,17 @@ func (d *directory) attach(r *root) error {
 	return nil
 }
 
-// lost takes the directory offline if err says that its file system is gone.
-func (s *Store) lost(d *directory, r *root, err error) {
-	if !errors.Is(err, unix.ESTALE) && !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ENODEV) {
-		return
+// gone tells whether the store's marker cannot be read through r any more, and then takes the directory offline: its disk
+// died, or it was removed under our hands. The next call looks for it at its path anew.
+func (s *Store) gone(d *directory, r *root) bool {
+	m, err := readMarker(r)
+	switch {
+	case isOneOf(err, exhausted):
+		return true
+	case err == nil && m != nil && m.UUID == s.uuid:
+		return false
+	case err == nil:
+		err = errors.New(foreignMarker(m))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -101,6 +108,14 @@ func (s *Store) lost(d *directory, r *root, err error) {
 		d.root = nil
 		s.noteOffline(d, err.Error())
 	}
+	return true
+}
+
+// forget lets the next write make the shard.
+func (d *directory) forget(shard string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shards[hexByte(shard)] = false
 }
 
 func (d *directory) close() error {

@@ -93,8 +93,8 @@ func (s *Store) Locate(obj imagestore.Object) image.Location {
 	return s.location(d, p)
 }
 
-// find returns the directory that holds something at p, nil if none does. With an error, the directory is one that
-// cannot be looked into. Errors: image.ErrStoreOffline.
+// find returns the directory that holds something at p, nil if none does. With an error, the directory is one where nobody
+// can tell. Errors: image.ErrStoreOffline; image.ErrDataMissing when just this path cannot be looked at.
 func (s *Store) find(p string) (*directory, error) {
 	var unknown *directory
 	var why error
@@ -108,7 +108,7 @@ func (s *Store) find(p string) (*directory, error) {
 			if notExist(err) {
 				continue
 			}
-			err = s.failure(d, r, err)
+			err = s.unreadable(d, r, err)
 		}
 		if unknown == nil {
 			unknown, why = d, err

@@ -25,30 +25,43 @@ func tmpfs(t *testing.T, options string) string {
 // xfs mounts a file system that can share blocks between files.
 func xfs(t *testing.T) string {
 	t.Helper()
+	dir, _ := xfsOn(t)
+	return dir
+}
+
+// xfsOn returns the file that the file system lies in as well.
+func xfsOn(t *testing.T) (dir, image string) {
+	t.Helper()
 	testservers.Require(t, "root", "xfs")
 	mkfs, err := testservers.Program("mkfs.xfs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, dir := filepath.Join(t.TempDir(), "xfs"), t.TempDir()
+	image, dir = filepath.Join(t.TempDir(), "xfs"), t.TempDir()
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(image, 400<<20); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{mkfs, "-q", "-m", "reflink=1", image}, {"mount", "-o", "loop", image, dir}} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", args, err, out)
-		}
+	if out, err := exec.Command(mkfs, "-q", "-m", "reflink=1", image).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", mkfs, err, out)
 	}
 	unmountAtEnd(t, dir)
-	return dir
+	mount(t, image, dir)
+	return dir, image
+}
+
+func mount(t *testing.T, image, dir string) {
+	t.Helper()
+	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount %s: %v: %s", image, err, out)
+	}
 }
 
 func unmountAtEnd(t *testing.T, dir string) {
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !t.Failed() { // a test that failed may have unmounted it
 			t.Errorf("unmount %s: %v", dir, err)
 		}
 	})
@@ -62,5 +75,5 @@ func used(t *testing.T, dir string) int64 {
 	if err := unix.Statfs(dir, &st); err != nil {
 		t.Fatal(err)
 	}
-	return int64(st.Blocks-st.Bfree) * st.Bsize
+	return int64(st.Blocks-st.Bfree) * st.Frsize
 }

@@ -99,16 +99,25 @@ func (s *Store) beginIn(d *directory, shard string, size int64) (*writer, error)
 	return w, nil
 }
 
-// open opens the shard, which is made durably if this process does not know it, and a new file.
+// open opens the shard and a new file.
 func (w *writer) open(shard string) (err error) {
-	if err := w.store.makeShard(w.dir, w.root, shard); err != nil {
-		return err
+	w.shard, err = w.store.openShard(w.dir, w.root, shard)
+	if notExist(err) { // somebody removes empty directories
+		w.dir.forget(shard)
+		w.shard, err = w.store.openShard(w.dir, w.root, shard)
 	}
-	if w.shard, err = w.root.sub(shard); err != nil {
-		return err
+	if err == nil {
+		w.file, err = w.store.createTemporary(w.root, w.shard)
 	}
-	w.file, err = w.store.createTemporary(w.root, w.shard)
 	return err
+}
+
+// openShard opens a shard, which is made durably if this process does not know it.
+func (s *Store) openShard(d *directory, r *root, shard string) (*root, error) {
+	if err := s.makeShard(d, r, shard); err != nil {
+		return nil, err
+	}
+	return r.sub(shard)
 }
 
 // makeShard makes a shard and lets its name survive a power cut. That it exists already does not tell so: the write that

@@ -38,12 +38,8 @@ func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader
 		return nil, err
 	}
 	f, info, err := r.openFile(p)
-	var other *notRegularError
-	switch {
-	case notExist(err), errors.As(err, &other), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
-		return nil, fmt.Errorf("store %s: %w: %w", s.id, image.ErrDataMissing, err)
-	case err != nil:
-		return nil, s.failure(d, r, err)
+	if err != nil {
+		return nil, s.unreadable(d, r, err)
 	}
 	return &reader{f, info.Size(), maxExtents}, nil
 }

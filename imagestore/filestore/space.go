@@ -8,6 +8,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"golang.org/x/sys/unix"
 )
 
 // promises are bytes that writes under way have announced and not written yet, by file system: a later one finds only
@@ -88,7 +89,12 @@ func spaceOf(r *root) (imagestore.Space, error) {
 	if err != nil {
 		return imagestore.Space{}, err
 	}
-	return imagestore.Space{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize}, nil
+	return spaceIn(st), nil
+}
+
+// spaceIn counts in fragments: the block size is only the best one for transfers, and on network file systems a larger one.
+func spaceIn(st unix.Statfs_t) imagestore.Space {
+	return imagestore.Space{Total: int64(st.Blocks) * st.Frsize, Free: int64(st.Bavail) * st.Frsize}
 }
 
 // hexByte reads two hex digits.

@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"golang.org/x/sys/unix"
 )
 
 func TestDiskFull(t *testing.T) {
@@ -133,6 +134,14 @@ func TestSpaceOfOneFileSystemCountsOnce(t *testing.T) {
 	space, err := s.Space(t.Context())
 	if err != nil || space.Total != 8<<20 || space.Free > 7<<20 || space.Free < 6<<20 {
 		t.Errorf("Space = %+v, %v, want 8 MiB, of which 1 MiB is kept", space, err)
+	}
+}
+
+// Network file systems name a block size for transfers, in which nothing is counted.
+func TestSpaceIsCountedInFragments(t *testing.T) {
+	got := spaceIn(unix.Statfs_t{Bsize: 1 << 20, Frsize: 4096, Blocks: 100, Bfree: 50, Bavail: 30})
+	if want := (imagestore.Space{Total: 100 * 4096, Free: 30 * 4096}); got != want {
+		t.Errorf("space = %+v, want %+v", got, want)
 	}
 }
 

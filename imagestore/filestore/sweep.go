@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -37,27 +38,34 @@ func sweep(ctx context.Context, r *root) (removed int, err error) {
 		return 0, err
 	}
 	defer tmp.Close()
+	var failed error // the first: one file keeps no other one
 	err = tmp.each(ctx, func(name string, st unix.Stat_t) error {
 		if !strings.HasPrefix(name, tmpPrefix) || kindOf(st.Mode) != "" {
 			return nil // not ours; the audit tells
 		}
-		f, err := tmp.open(name, unix.O_RDWR)
-		if err != nil {
-			return err
+		err := removeUnused(tmp, name)
+		switch {
+		case err == nil:
+			removed++
+		case !notExist(err) && !errors.Is(err, unix.EWOULDBLOCK): // else a write is under way, or just came to its end
+			failed = cmp.Or(failed, err)
 		}
-		defer f.Close()
-		if err := lock(f); errors.Is(err, unix.EWOULDBLOCK) {
-			return nil // a write is under way
-		} else if err != nil {
-			return err
-		}
-		if err := tmp.unlink(name); err != nil {
-			return err
-		}
-		removed++
 		return nil
 	})
-	return removed, err
+	return removed, errors.Join(failed, err)
+}
+
+// removeUnused removes a temporary file that no write has locked. Errors: EWOULDBLOCK if one has.
+func removeUnused(tmp *root, name string) error {
+	f, err := tmp.open(name, unix.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := lock(f); err != nil {
+		return err
+	}
+	return tmp.unlink(name)
 }
 
 // each calls fn for every entry of the directory. Entries that vanish meanwhile are left out.
