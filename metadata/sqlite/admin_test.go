@@ -142,23 +142,6 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 }
 
-func TestCheckRefusesWhatIsNoDatabase(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := sqlite.Check(ctx, filepath.Join(dir, "none.db")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Check of a missing file = %v", err)
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
-		t.Errorf("Check made %v", entries)
-	}
-	text := filepath.Join(dir, "text.db")
-	if err := os.WriteFile(text, []byte(strings.Repeat("no database ", 500)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sqlite.Check(ctx, text); !errors.Is(err, image.ErrUnavailable) {
-		t.Errorf("Check of a text file = %v", err)
-	}
-}
-
 func TestBackupWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	path, dest := filepath.Join(dir, "vitrine.db"), filepath.Join(dir, "backup.db")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -24,22 +23,8 @@ func Backup(ctx context.Context, path, dest string) error {
 		}
 		return fmt.Errorf("back up to %s: %w", dest, err)
 	}
-	partial := dest + ".partial-" + rand.Text()
-	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // locations may carry credentials
+	err := putInPlace(dest+".partial-"+rand.Text(), dest, func(partial string) error { return copyDatabase(ctx, path, partial) })
 	if err != nil {
-		return fmt.Errorf("back up: %w", err)
-	}
-	err = copyDatabase(ctx, path, partial)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Link(partial, dest) // unlike a rename it refuses to replace
-	}
-	if err = errors.Join(err, os.Remove(partial)); err != nil {
-		return fmt.Errorf("back up %s: %w", path, err)
-	}
-	if err := syncDir(filepath.Dir(dest)); err != nil {
 		return fmt.Errorf("back up %s: %w", path, err)
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"os"
+	"io/fs"
 	"slices"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -53,8 +53,11 @@ func Check(ctx context.Context, path string) (problems []string, err error) {
 
 // openExisting opens a database of this program's version for reading.
 func openExisting(ctx context.Context, path string) (*conn, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("open the metadata database: %w", err)
+	switch exists, err := inspect(path); {
+	case err != nil:
+		return nil, err
+	case !exists:
+		return nil, fmt.Errorf("open the metadata database %s: %w", path, fs.ErrNotExist)
 	}
 	c, err := openReader(path, 8<<20)
 	if err != nil {

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -32,14 +35,14 @@ type DB struct {
 
 var _ metadata.DB = (*DB)(nil)
 
-// Open opens the database, makes it if need be, and brings its tables up to date.
-// Errors: metadata.ErrNewer, image.ErrUnavailable.
+// Open opens the database, makes it if need be, and brings its tables up to date. What is not a database of ours, or one that
+// lost a part of itself, stays as it is. Errors: metadata.ErrNewer, image.ErrUnavailable.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareFile(cfg.Path); err != nil {
+	if err := prepare(ctx, cfg); err != nil {
 		return nil, err
 	}
 	// Of the cache, a third is the writer's: a group of updates touches more pages than a page of a list.
@@ -54,6 +57,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if from != to {
 		cfg.Logger.Info("metadata database migrated", "path", cfg.Path, "from", from, "to", to)
 	}
+	if err := w.query(ctx, "PRAGMA busy_timeout = "+busySlice, nil, ignoreRow); err != nil { // the writer counts by itself
+		return nil, errors.Join(err, w.close())
+	}
 	last, err := lastSequence(ctx, w)
 	if err != nil {
 		return nil, errors.Join(err, w.close())
@@ -64,8 +70,36 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		feed:    newFeed(last),
 		now:     cfg.Now,
 	}
-	db.writer = &writer{maxAge: maxGroupAge, conn: w, committed: db.feed.publish}
+	db.writer = &writer{maxAge: maxGroupAge, patience: busyTimeout, log: newLogKeeper(cfg.Path), conn: w, committed: db.feed.publish}
 	return db, nil
+}
+
+// prepare sees to it that there is a database of ours, which a connection that writes may touch.
+func prepare(ctx context.Context, cfg Config) error {
+	exists, err := inspect(cfg.Path)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		if err := create(ctx, cfg.Path); err != nil {
+			return err
+		}
+		cfg.Logger.Info("metadata database made", "path", cfg.Path)
+		return nil
+	}
+	f, err := os.OpenFile(cfg.Path, os.O_RDWR, 0) // says better than SQLite what is not allowed
+	if err != nil {
+		return fmt.Errorf("open the metadata database: %w: %w", image.ErrUnavailable, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open the metadata database: %w", err)
+	}
+	c, err := openReader(cfg.Path, 0)
+	if err != nil {
+		return err
+	}
+	_, err = checkVersion(ctx, c)
+	return errors.Join(err, c.close())
 }
 
 func (cfg Config) complete() (Config, error) {
@@ -86,24 +120,31 @@ func (cfg Config) complete() (Config, error) {
 	return cfg, nil
 }
 
-// busyTimeout is how long a connection waits for another process, such as a backup that restarts the log.
-const busyTimeout = "5000" // milliseconds
+// busyTimeout is how long a caller waits for another process, such as a vacuum.
+const busyTimeout = 5 * time.Second
+
+// busySlice is how long SQLite waits at a time for the writer, in milliseconds: nothing ends that wait.
+const busySlice = "50"
+
+func waitWhileBusy() url.Values {
+	return url.Values{"mode": {"rw"}, "_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)}}
+}
 
 func openWriter(path string, cacheBytes int64) (*conn, error) {
-	return openTuned(path, url.Values{"mode": {"rw"}, "_busy_timeout": {busyTimeout}}, []string{
-		"PRAGMA journal_mode = WAL",
+	return openTuned(path, waitWhileBusy(), []string{
 		"PRAGMA synchronous = FULL",
+		"PRAGMA journal_mode = WAL",
 		"PRAGMA foreign_keys = ON",
-		"PRAGMA wal_autocheckpoint = 4000",     // pages: 16 MiB
-		"PRAGMA journal_size_limit = 67108864", // what a long read let the log grow to is given back
-		"PRAGMA secure_delete = OFF",           // what is deleted here was never secret
-		"PRAGMA cell_size_check = ON",          // meet a corrupt page with an error
+		"PRAGMA wal_autocheckpoint = 4000",                     // pages: 16 MiB
+		fmt.Sprintf("PRAGMA journal_size_limit = %d", logStep), // what a long read let the log grow to is given back
+		"PRAGMA secure_delete = OFF",                           // who may read the file could read it before
+		"PRAGMA cell_size_check = ON",                          // meet a corrupt page with an error
 		fmt.Sprintf("PRAGMA cache_size = -%d", cacheBytes>>10),
 	})
 }
 
 func openReader(path string, cacheBytes int64) (*conn, error) {
-	return openTuned(path, url.Values{"mode": {"rw"}, "_busy_timeout": {busyTimeout}}, []string{
+	return openTuned(path, waitWhileBusy(), []string{
 		"PRAGMA query_only = ON",
 		"PRAGMA cell_size_check = ON",
 		fmt.Sprintf("PRAGMA cache_size = -%d", cacheBytes>>10),

@@ -9,38 +9,62 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 )
 
+// A fault is image.ErrUnavailable in other words: those of SQLite, what they mean, and what a person can do.
+type fault struct {
+	path  string
+	cause sqlite3.Error
+	remedy
+}
+
+func (f *fault) Error() string {
+	return fmt.Sprintf("metadata database %s %s: %s (%s)", f.path, f.state, f.cause.Error(), f.advice)
+}
+
+func (f *fault) Unwrap() []error { return []error{image.ErrUnavailable, f.cause} }
+
+// A remedy tells what is the matter with a database and how to mend it.
+type remedy struct{ state, advice string }
+
+var (
+	damaged  = remedy{"is damaged", "`vitrined admin db check` tells more; restore the last backup"}
+	locked   = remedy{"is locked", "another process holds it, such as a vacuum; try again"}
+	noRights = remedy{"cannot be opened or written", "check the owner and the mode of the file and its directory, and whether the file system is read-only"}
+)
+
+var remedies = map[sqlite3.ErrNo]remedy{
+	sqlite3.ErrFull:     {"cannot be written", "free space on its file system; it goes on by itself then"},
+	sqlite3.ErrIoErr:    {"cannot be read or written", "look at the kernel's log for errors of the disk, and at its free space"},
+	sqlite3.ErrNomem:    {"cannot be read or written", "the memory of the machine or of the process's limit is used up"},
+	sqlite3.ErrNotADB:   {"is not a database", "restore the last backup"},
+	sqlite3.ErrCorrupt:  damaged,
+	sqlite3.ErrBusy:     locked,
+	sqlite3.ErrLocked:   locked,
+	sqlite3.ErrProtocol: locked,
+	sqlite3.ErrReadonly: noRights,
+	sqlite3.ErrPerm:     noRights,
+	sqlite3.ErrCantOpen: noRights,
+	sqlite3.ErrAuth:     noRights,
+}
+
 // translate turns an error of SQLite into ours. What a person can mend (space, rights, hardware) is image.ErrUnavailable.
 func translate(path string, err error) error {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	if advice := adviceFor(e.Code); advice != "" {
-		return fmt.Errorf("metadata database %s: %w: %s (%s)", path, image.ErrUnavailable, e.Error(), advice)
+	if r, ok := remedies[e.Code]; ok {
+		return &fault{path, e, r}
 	}
 	return fmt.Errorf("metadata database %s: %w", path, err)
 }
 
-func adviceFor(code sqlite3.ErrNo) string {
-	switch code {
-	case sqlite3.ErrFull:
-		return "free space on its file system; it goes on by itself then"
-	case sqlite3.ErrIoErr:
-		return "look at the kernel's log for errors of the disk, and at its free space"
-	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrProtocol:
-		return "another process holds it locked, such as a vacuum; try again"
-	case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen, sqlite3.ErrAuth:
-		return "check the owner and the mode of the file and its directory"
-	case sqlite3.ErrNomem:
-		return "out of memory"
-	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
-		return "run `vitrined admin db check`, and restore the last backup"
-	}
-	return ""
-}
-
 // isConstraint reports whether a statement was refused because the row exists.
-func isConstraint(err error) bool {
+func isConstraint(err error) bool { return hasCode(err, sqlite3.ErrConstraint) }
+
+// isBusy reports whether another process held the lock.
+func isBusy(err error) bool { return hasCode(err, sqlite3.ErrBusy) }
+
+func hasCode(err error, code sqlite3.ErrNo) bool {
 	var e sqlite3.Error
-	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
+	return errors.As(err, &e) && e.Code == code
 }

@@ -38,6 +38,8 @@ func (e lostError) Unwrap() []error { return []error{errLost, e.error} }
 // A writer hands the turn to write from update to update, first come first served.
 type writer struct {
 	maxAge    time.Duration // of a group that others may join
+	patience  time.Duration // with another process that holds the lock, counted from when an update got in line
+	log       *logKeeper
 	conn      *conn         // belongs to who has the turn
 	group     *group        // likewise; nil when no transaction is open
 	committed func(n int64) // told the newest sequence after each commit
@@ -120,15 +122,31 @@ func (w *writer) someoneWaits() bool {
 }
 
 // begin opens a transaction unless one is open already, and a savepoint in it.
-func (w *writer) begin() error {
+func (w *writer) begin(ctx context.Context, since time.Time) error {
 	if w.group == nil {
-		if _, err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		if err := w.lock(ctx, since); err != nil {
 			return err
 		}
 		w.group = &group{started: time.Now(), done: make(chan struct{})}
 	}
 	_, err := w.conn.exec("SAVEPOINT one")
 	return err
+}
+
+// lock waits for another process that holds the lock of the database, until ctx ends or the update's patience does. That is
+// counted from when the update got in line, so that a line does not wait once for each that stands in it.
+func (w *writer) lock(ctx context.Context, since time.Time) error {
+	for {
+		_, err := w.conn.exec("BEGIN IMMEDIATE") // waits for busySlice
+		switch {
+		case !isBusy(err):
+			return err
+		case ctx.Err() != nil:
+			return fmt.Errorf("wait for the lock of the metadata database: %w", context.Cause(ctx))
+		case time.Since(since) >= w.patience:
+			return err
+		}
+	}
 }
 
 // keep ends a savepoint, whose work will be committed.
@@ -167,6 +185,7 @@ func (w *writer) end() {
 		w.committed(g.newest)
 	}
 	close(g.done)
+	w.log.shorten(w.conn)
 }
 
 func (w *writer) lose(err error) {
@@ -183,8 +202,9 @@ func (w *writer) lose(err error) {
 
 // update runs fn until its outcome is certain: committed, refused by fn, or impossible.
 func (w *writer) update(ctx context.Context, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+	since := time.Now()
 	for try := 1; ; try++ {
-		err := w.try(ctx, fn, tx)
+		err := w.try(ctx, since, fn, tx)
 		if !errors.Is(err, errLost) {
 			return err
 		}
@@ -198,11 +218,11 @@ func (w *writer) update(ctx context.Context, fn func(*writeTx) error, tx func(*c
 }
 
 // try runs fn in a group and waits for its commit.
-func (w *writer) try(ctx context.Context, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+func (w *writer) try(ctx context.Context, since time.Time, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
 	if err := w.enter(ctx); err != nil {
 		return err
 	}
-	if err := w.begin(); err != nil {
+	if err := w.begin(ctx, since); err != nil {
 		if w.group != nil {
 			w.lose(errLost)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,6 +170,127 @@ func TestGroupSwallowedLoss(t *testing.T) {
 	}
 	if !exists(t, db, a.ID) {
 		t.Error("the other update was lost")
+	}
+}
+
+// TestWritesAfterLoss goes on writing after SQLite rolled back by itself, which must not be committed on the spot.
+func TestWritesAfterLoss(t *testing.T) {
+	db := openTest(t)
+	img := newQueued()
+	err := db.Update(context.Background(), func(tx metadata.WriteTx) error {
+		if _, err := tx.(*writeTx).conn.exec("ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+		return tx.CreateImage(img)
+	})
+	if !errors.Is(err, image.ErrUnavailable) {
+		t.Errorf("Update = %v, want image.ErrUnavailable", err)
+	}
+	if exists(t, db, img.ID) {
+		t.Error("an update that failed left something behind")
+	}
+}
+
+// TestEndedWhileCommitting ends the context of an update whose work is done and waits for the commit: it is committed, and
+// its caller learns so.
+func TestEndedWhileCommitting(t *testing.T) {
+	db := openTest(t)
+	ended, end := context.WithCancel(context.Background())
+	done, early := newQueued(), make(chan error)
+	err := db.Update(context.Background(), func(tx metadata.WriteTx) error {
+		for i, ctx := range []context.Context{ended, context.Background()} {
+			go func() {
+				early <- db.Update(ctx, func(tx metadata.WriteTx) error {
+					if i == 0 {
+						return tx.CreateImage(done)
+					}
+					end() // the one before waits for this one
+					return tx.CreateImage(newQueued())
+				})
+			}()
+			waitFor(func() bool { return db.writer.waiting() == i+1 })
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Update = %v", err)
+	}
+	for range 2 {
+		if err := <-early; err != nil {
+			t.Errorf("Update = %v", err)
+		}
+	}
+	if !exists(t, db, done.ID) {
+		t.Error("an update that succeeded is not there")
+	}
+}
+
+// holdLock has another connection, as of another process, keep the lock until it is let go.
+func holdLock(t *testing.T, db *DB) (letGo func()) {
+	t.Helper()
+	other, err := openWriter(db.writer.conn.path, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.close() })
+	if _, err := other.exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if _, err := other.exec("ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLockedByAnother has updates wait for another process's lock: until it is let go, their contexts end, or each has waited
+// for as long as one would alone.
+func TestLockedByAnother(t *testing.T) {
+	db := openTest(t)
+	db.writer.patience = time.Hour
+	letGo := holdLock(t, db)
+	img := newQueued()
+	create := func(ctx context.Context) chan error {
+		result := make(chan error, 1)
+		go func() { result <- db.Update(ctx, func(tx metadata.WriteTx) error { return tx.CreateImage(img) }) }()
+		return result
+	}
+	ended, end := context.WithCancel(context.Background())
+	first := create(ended)
+	waitFor(func() bool { return db.writer.busy() })
+	end()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("Update whose context ends = %v", err)
+	}
+	second := create(context.Background())
+	waitFor(func() bool { return db.writer.busy() })
+	letGo()
+	if err := <-second; err != nil || !exists(t, db, img.ID) {
+		t.Errorf("Update once the lock was let go = %v", err)
+	}
+}
+
+func TestLockedForLong(t *testing.T) {
+	db := openTest(t)
+	db.writer.patience = time.Second
+	defer holdLock(t, db)()
+	start := time.Now()
+	results := make(chan error)
+	for range 10 {
+		go func() {
+			results <- db.Update(context.Background(), func(tx metadata.WriteTx) error { return tx.Beat("i", start) })
+		}()
+	}
+	for range 10 {
+		if err := <-results; !errors.Is(err, image.ErrUnavailable) || !strings.Contains(err.Error(), "is locked") {
+			t.Errorf("Update = %v, want image.ErrUnavailable", err)
+		}
+	}
+	if took := time.Since(start); took > 6*time.Second {
+		t.Errorf("10 updates that each wait for a second took %s", took)
+	}
+	if err := db.View(context.Background(), func(tx metadata.Tx) error { _, err := tx.LastChange(); return err }); err != nil {
+		t.Errorf("View while another process writes = %v", err)
 	}
 }
 

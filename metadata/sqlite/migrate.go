@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 
-	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -88,34 +85,4 @@ func step(c *conn, name string, version int64) (err error) {
 		}
 	}
 	return err
-}
-
-// prepareFile makes the database file, readable by its owner alone since locations may carry credentials, and refuses to
-// follow links out of its directory.
-func prepareFile(path string) error {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		switch info, err := os.Lstat(path + suffix); {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return fmt.Errorf("open the metadata database: %w", err)
-		case !info.Mode().IsRegular():
-			return fmt.Errorf("open the metadata database: %s%s is not a regular file (%s)", path, suffix, info.Mode())
-		}
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("open the metadata database: %w: %w", image.ErrUnavailable, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("open the metadata database: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

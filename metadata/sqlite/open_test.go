@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -123,59 +122,6 @@ func TestOpenAfterKill(t *testing.T) {
 			t.Errorf("round %d: %q", round, problems)
 		}
 		images = append(images, fill(t, db, 40)...)
-	}
-}
-
-func TestOpenRefuses(t *testing.T) {
-	dir := t.TempDir()
-	newer := filepath.Join(dir, "newer.db")
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: newer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	run(t, newer, "PRAGMA user_version = 99")
-	foreign := filepath.Join(dir, "foreign.db")
-	run(t, foreign, "CREATE TABLE other (x)")
-	link := filepath.Join(dir, "link.db")
-	if err := os.Symlink(newer, link); err != nil {
-		t.Fatal(err)
-	}
-	linkedLog := filepath.Join(dir, "log.db")
-	if err := os.Symlink(newer, linkedLog+"-wal"); err != nil {
-		t.Fatal(err)
-	}
-	text := filepath.Join(dir, "text.db")
-	if err := os.WriteFile(text, []byte(strings.Repeat("no database ", 500)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name, path string
-		is         error
-		says       string
-	}{
-		{"a newer database", newer, metadata.ErrNewer, "has version 99, and this program knows versions up to"},
-		{"another program's database", foreign, nil, "another program"},
-		{"a link", link, nil, "is not a regular file"},
-		{"a linked log", linkedLog, nil, "log.db-wal is not a regular file"},
-		{"a directory", dir, nil, "is not a regular file"},
-		{"a text file", text, image.ErrUnavailable, "db check"},
-		{"a missing directory", filepath.Join(dir, "missing", "x.db"), image.ErrUnavailable, "missing"},
-		{"no path", "", nil, "path is not set"},
-	} {
-		before := query(t, newer, `SELECT name FROM sqlite_schema`)
-		_, err := sqlite.Open(ctx, sqlite.Config{Path: tt.path})
-		if err == nil || !strings.Contains(err.Error(), tt.says) || tt.is != nil && !errors.Is(err, tt.is) {
-			t.Errorf("Open of %s = %v, want one that says %q", tt.name, err, tt.says)
-		}
-		if after := query(t, newer, `SELECT name FROM sqlite_schema`); !slices.Equal(before, after) {
-			t.Errorf("Open of %s changed a newer database", tt.name)
-		}
-	}
-	if got := query(t, foreign, `SELECT name FROM sqlite_schema`); !slices.Equal(got, []string{"other"}) {
-		t.Errorf("another program's database now has %q", got)
 	}
 }
 

@@ -53,6 +53,9 @@ func (t *writeTx) insert(sql string, args ...any) (rowid, changed int64, err err
 	if t.ctx.Err() != nil {
 		return 0, 0, fmt.Errorf("write to the metadata database: %w", context.Cause(t.ctx))
 	}
+	if t.conn.raw.AutoCommit() { // SQLite rolled back by itself, and fn went on: this would be committed on the spot
+		return 0, 0, errLost
+	}
 	return t.conn.insert(sql, args...)
 }
 
