@@ -192,13 +192,22 @@ func (s *Service) removeBytes(ctx context.Context, page []image.Garbage) (done [
 // Released gets a value whenever an image is no longer held, so that its garbage can be collected.
 func (s *Service) Released() <-chan struct{} { return s.holds.released }
 
+// changesPage bounds what TrimChanges drops in one transaction: other updates wait for it.
+const changesPage = 2000
+
 // TrimChanges drops the oldest changes, so that about keep of them stay.
 func (s *Service) TrimChanges(ctx context.Context, keep int64) error {
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		last, err := tx.LastChange()
-		if err != nil || last <= keep {
+	for more := true; more; {
+		err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+			last, err := tx.LastChange()
+			if err == nil {
+				more, err = tx.DropChanges(last-keep, changesPage)
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		return tx.DropChanges(last - keep)
-	})
+	}
+	return nil
 }

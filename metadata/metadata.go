@@ -89,8 +89,9 @@ type WriteTx interface {
 	RemoveInstance(instance string) error
 	// SaveStoreIdentity remembers a store's UUID.
 	SaveStoreIdentity(store, uuid string) error
-	// DropChanges removes the oldest changes, up to and including the sequence through.
-	DropChanges(through int64) error
+	// DropChanges removes the oldest changes up to and including the sequence through, but no more than limit of them at
+	// once, and reports whether there are more to remove.
+	DropChanges(through int64, limit int) (more bool, err error)
 }
 
 // TreeTx answers for directories of the mount: pages in a stable order, by numbers that never change their meaning.

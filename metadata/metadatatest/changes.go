@@ -81,8 +81,19 @@ func testChangesDropped(t *testing.T, db metadata.DB) {
 		create(t, db, queued())
 	}
 	all := changes(t, db, 0, 10)
+	dropSome := func(through int64, limit int, wantMore bool) {
+		t.Helper()
+		update(t, db, func(tx metadata.WriteTx) error {
+			more, err := tx.DropChanges(through, limit)
+			if more != wantMore {
+				t.Errorf("DropChanges(%d, %d) says that more to remove is %v", through, limit, more)
+			}
+			return err
+		})
+	}
 	drop := func(through int64) {
-		update(t, db, func(tx metadata.WriteTx) error { return tx.DropChanges(through) })
+		t.Helper()
+		dropSome(through, 1000, false)
 	}
 	lost := func(after int64, want error) {
 		t.Helper()
@@ -92,8 +103,10 @@ func testChangesDropped(t *testing.T, db metadata.DB) {
 		})
 		wantError(t, fmt.Sprint("Changes after ", after), err, want)
 	}
-	drop(all[1].Sequence)
+	dropSome(all[1].Sequence, 1, true)
 	lost(0, metadata.ErrChangesLost)
+	lost(all[0].Sequence, nil)
+	dropSome(all[1].Sequence, 1, false)
 	lost(all[0].Sequence, metadata.ErrChangesLost)
 	lost(all[1].Sequence, nil)
 	lost(all[3].Sequence+1, metadata.ErrChangesLost) // from another past

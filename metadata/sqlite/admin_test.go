@@ -240,7 +240,8 @@ func TestVacuum(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return tx.DropChanges(last)
+		_, err = tx.DropChanges(last, int(last))
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,8 @@ func generate(tb testing.TB, path string, n int) {
 			if err != nil {
 				return err
 			}
-			return tx.DropChanges(last)
+			_, err = tx.DropChanges(last, int(last))
+			return err
 		})
 		if err != nil {
 			tb.Fatal(err)

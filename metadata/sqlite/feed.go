@@ -144,24 +144,25 @@ func (t *tx) changesDropped() (int64, error) {
 }
 
 // DropChanges implements metadata.WriteTx.
-func (t *writeTx) DropChanges(through int64) error {
+func (t *writeTx) DropChanges(through int64, limit int) (more bool, err error) {
 	last, err := t.LastChange()
 	if err != nil {
-		return err
+		return false, err
 	}
 	dropped, err := t.changesDropped()
 	if err != nil {
-		return err
+		return false, err
 	}
 	through = min(through, last)
-	if through <= dropped {
-		return nil
+	until := min(through, dropped+int64(max(limit, 0))) // there are no gaps
+	if until <= dropped {
+		return until < through, nil
 	}
-	if _, err := t.exec(`DELETE FROM changes WHERE sequence <= ?`, through); err != nil {
-		return err
+	if _, err := t.exec(`DELETE FROM changes WHERE sequence <= ?`, until); err != nil {
+		return false, err
 	}
-	_, err = t.exec(`UPDATE meta SET value = ? WHERE key = 'changes_dropped_through'`, strconv.FormatInt(through, 10))
-	return err
+	_, err = t.exec(`UPDATE meta SET value = ? WHERE key = 'changes_dropped_through'`, strconv.FormatInt(until, 10))
+	return until < through, err
 }
 
 func moment(v driver.Value) time.Time { return time.UnixMicro(integer(v)).UTC() }
