@@ -192,3 +192,65 @@ func testTreeLabels(t *testing.T, db metadata.DB) {
 		t.Errorf("the label has number %d, and had %d", again, number)
 	}
 }
+
+// testManyProjects asks for the images of more projects than a statement may name.
+func testManyProjects(t *testing.T, db metadata.DB) {
+	const projects = 1200
+	var owners []string
+	var want []string
+	var ids []image.ID
+	update(t, db, func(tx metadata.WriteTx) error {
+		owners, want, ids = nil, nil, nil
+		for i := range projects {
+			owners = append(owners, fmt.Sprint("p", i))
+			img := active("n", owners[i], image.Public)
+			img.Name, img.CreatedAt = pointer(fmt.Sprintf("n%04d", i)), epoch.Add(time.Duration(i)*time.Second)
+			img.Locations[0].URL += fmt.Sprint(i)
+			if err := tx.CreateImage(img); err != nil {
+				return err
+			}
+			want, ids = append(want, *img.Name), append(ids, img.ID)
+		}
+		return tx.CreateImage(active("other", "elsewhere", image.Private))
+	})
+	scope := metadata.Scope{All: []metadata.Condition{{Public: true, Owners: owners}}}
+	dir := metadata.Dir{Scope: scope}
+	view(t, db, func(tx metadata.Tx) error {
+		page, err := tx.TreeImages(dir, 0, 2*projects)
+		if err != nil {
+			return err
+		}
+		if len(page) != projects || !slices.IsSortedFunc(page, func(a, b metadata.Entry) int { return int(a.Number - b.Number) }) {
+			t.Errorf("a directory of %d projects lists %d images", projects, len(page))
+		}
+		if page, err := tx.TreeImages(dir, page[4].Number, 3); err != nil || len(page) != 3 || page[0].ID != ids[5] || page[2].ID != ids[7] {
+			t.Errorf("a page of a directory of %d projects = %+v, %v", projects, page, err)
+		}
+		labels, err := tx.TreeLabels(metadata.LabelName, scope, 0, 2*projects)
+		if len(labels) != projects {
+			t.Errorf("a directory of %d projects lists %d names, %v", projects, len(labels), err)
+		}
+		for _, i := range []int{0, projects / 2, projects - 1} {
+			if e, err := tx.TreeImage(dir, ids[i]); err != nil || e.ID != ids[i] {
+				t.Errorf("TreeImage = %+v, %v, want image %s", e, err, ids[i])
+			}
+			l, err := tx.TreeLabel(metadata.LabelName, scope, want[i])
+			if err != nil {
+				return err
+			}
+			if e, err := tx.Latest(metadata.Dir{Scope: scope, Kind: metadata.LabelName, Label: l.Number}); err != nil || e.ID != ids[i] {
+				t.Errorf("Latest of %s = %+v, %v, want image %s", want[i], e, err, ids[i])
+			}
+		}
+		_, err = tx.TreeLabel(metadata.LabelName, scope, "other")
+		wantError(t, "TreeLabel of an image elsewhere", err, image.ErrNotFound)
+		return nil
+	})
+	newest := []image.ID{ids[projects-1], ids[projects-2], ids[projects-3]}
+	owned := image.Filter{Field: image.FieldOwner, Op: image.OpIn, Strings: owners}
+	for _, caller := range []image.Caller{admin, {ProjectID: owners[0]}} {
+		wantList(t, db, image.Query{Caller: caller, Limit: 3, Filters: []image.Filter{owned}}, newest...)
+	}
+	owned.Strings = append([]string{"elsewhere"}, owners[:300]...)
+	wantList(t, db, image.Query{Caller: image.Caller{ProjectID: "p7"}, Limit: 2, Filters: []image.Filter{owned}}, ids[299], ids[298])
+}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"fmt"
 	"slices"
@@ -59,6 +60,15 @@ func (t *tx) ownerScopes(owners []string) ([]int64, error) {
 	return scopes, nil
 }
 
+// parts splits a place with many scopes, such as those of hundreds of trusted projects, so that each part fits a statement.
+func (p place) parts() []place {
+	var parts []place
+	for scopes := range slices.Chunk(p.scopes, maxArms) {
+		parts = append(parts, place{scopes, p.allow, p.args})
+	}
+	return parts
+}
+
 // each writes one SELECT for each scope, joined by the operator.
 func (p place) each(operator, sql string, args ...any) *builder {
 	b := &builder{}
@@ -90,13 +100,23 @@ const entryColumns = `SELECT t.number AS number, t.id AS id, t.created_at AS cre
 // TreeImages implements metadata.TreeTx.
 func (t *tx) TreeImages(dir metadata.Dir, after int64, limit int) ([]metadata.Entry, error) {
 	p, err := t.place(dir.Scope)
-	if err != nil || len(p.scopes) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	// UNION: an image can be in several scopes.
-	b := p.each("UNION", entryColumns+`WHERE t.scope = ? AND t.kind = ? AND t.label = ? AND t.number > ?`, kindOf(dir), dir.Label, after)
-	b.add(` ORDER BY number LIMIT ?`, max(limit, 0))
-	return t.entries(b)
+	var found []metadata.Entry
+	for _, part := range p.parts() {
+		// UNION: an image can be in several scopes.
+		b := part.each("UNION", entryColumns+`WHERE t.scope = ? AND t.kind = ? AND t.label = ? AND t.number > ?`, kindOf(dir), dir.Label, after)
+		b.add(` ORDER BY number LIMIT ?`, max(limit, 0))
+		more, err := t.entries(b)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	slices.SortFunc(found, func(a, b metadata.Entry) int { return cmp.Compare(a.Number, b.Number) })
+	found = slices.CompactFunc(found, func(a, b metadata.Entry) bool { return a.Number == b.Number })
+	return found[:min(len(found), max(limit, 0))], nil
 }
 
 func kindOf(dir metadata.Dir) int64 {
@@ -116,11 +136,12 @@ func (t *tx) TreeImage(dir metadata.Dir, id image.ID) (metadata.Entry, error) {
 	if err != nil {
 		return metadata.Entry{}, err
 	}
-	if !ok || len(p.scopes) == 0 {
-		return metadata.Entry{}, fmt.Errorf("image %s: %w", id, image.ErrNotFound)
+	if !ok {
+		p.scopes = nil
 	}
-	b := p.each("UNION", entryColumns+`WHERE t.scope = ? AND t.kind = ? AND t.label = ? AND t.number = ?`, kindOf(dir), dir.Label, number)
-	return t.oneEntry(b, fmt.Sprint("image ", id))
+	return t.oneEntry(fmt.Sprint("image ", id), p, func(part place) *builder {
+		return part.each("UNION", entryColumns+`WHERE t.scope = ? AND t.kind = ? AND t.label = ? AND t.number = ?`, kindOf(dir), dir.Label, number)
+	})
 }
 
 // Latest implements metadata.TreeTx.
@@ -129,25 +150,31 @@ func (t *tx) Latest(dir metadata.Dir) (metadata.Entry, error) {
 	if err != nil {
 		return metadata.Entry{}, err
 	}
-	if len(p.scopes) == 0 {
-		return metadata.Entry{}, fmt.Errorf("newest image: %w", image.ErrNotFound)
-	}
 	// The partial index on names needs the kind as a literal.
 	where := fmt.Sprintf(`WHERE t.scope = ? AND t.kind = %d AND t.label = ? AND t.hidden = 0`, kindOf(dir))
-	b := p.each("UNION", entryColumns+where, dir.Label)
-	b.add(` ORDER BY created_at DESC, id DESC LIMIT 1`)
-	return t.oneEntry(b, "newest image")
+	return t.oneEntry("newest image", p, func(part place) *builder {
+		b := part.each("UNION", entryColumns+where, dir.Label)
+		b.add(` ORDER BY created_at DESC, id DESC LIMIT 1`)
+		return b
+	})
 }
 
-func (t *tx) oneEntry(b *builder, what string) (metadata.Entry, error) {
-	entries, err := t.entries(b)
-	if err == nil && len(entries) == 0 {
-		err = fmt.Errorf("%s: %w", what, image.ErrNotFound)
+// oneEntry returns the newest of the entries that the statements for the parts of a place give.
+func (t *tx) oneEntry(what string, p place, statement func(part place) *builder) (metadata.Entry, error) {
+	var found []metadata.Entry
+	for _, part := range p.parts() {
+		more, err := t.entries(statement(part))
+		if err != nil {
+			return metadata.Entry{}, err
+		}
+		found = append(found, more...)
 	}
-	if err != nil {
-		return metadata.Entry{}, err
+	if len(found) == 0 {
+		return metadata.Entry{}, fmt.Errorf("%s: %w", what, image.ErrNotFound)
 	}
-	return entries[0], nil
+	return slices.MaxFunc(found, func(a, b metadata.Entry) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	}), nil
 }
 
 // TreeLabels implements metadata.TreeTx.
@@ -164,7 +191,7 @@ func (t *tx) TreeLabels(kind metadata.LabelKind, scope metadata.Scope, after int
 		}
 		labels = append(labels, more...)
 	}
-	slices.SortFunc(labels, func(a, b metadata.Label) int { return int(a.Number - b.Number) })
+	slices.SortFunc(labels, func(a, b metadata.Label) int { return cmp.Compare(a.Number, b.Number) })
 	labels = slices.CompactFunc(labels, func(a, b metadata.Label) bool { return a.Number == b.Number })
 	return labels[:min(len(labels), max(limit, 0))], nil
 }
@@ -205,16 +232,12 @@ func (t *tx) TreeLabel(kind metadata.LabelKind, scope metadata.Scope, entry stri
 	if err != nil {
 		return metadata.Label{}, err
 	}
-	used := false
-	if len(p.scopes) > 0 {
-		b := p.each("UNION ALL", `SELECT 1 FROM tree t WHERE t.scope = ? AND t.kind = ? AND t.label = ?`, int64(kind), label.Number)
+	for _, part := range p.parts() {
+		b := part.each("UNION ALL", `SELECT 1 FROM tree t WHERE t.scope = ? AND t.kind = ? AND t.label = ?`, int64(kind), label.Number)
 		b.add(` LIMIT 1`)
-		if used, err = t.exists(b.sql.String(), b.args...); err != nil {
-			return metadata.Label{}, err
+		if used, err := t.exists(b.sql.String(), b.args...); used || err != nil {
+			return label, err
 		}
 	}
-	if !used {
-		return metadata.Label{}, fmt.Errorf("images under %q: %w", entry, image.ErrNotFound)
-	}
-	return label, nil
+	return metadata.Label{}, fmt.Errorf("images under %q: %w", entry, image.ErrNotFound)
 }

@@ -80,9 +80,10 @@ func (sel *selection) filterOwner(views []view, filters []image.Filter) ([]view,
 		owners = slices.DeleteFunc(owners, func(o string) bool { return o == "" }) // that is null, which no filter matches
 		var kept []view
 		residual := false
+		tooMany := len(owners)*len(views) > maxArms // then everybody's images are read, and those of others left out
 		for _, v := range views {
 			switch {
-			case v.kind >= listAccepted:
+			case v.kind >= listAccepted, v.project == "" && tooMany:
 				kept = append(kept, v)
 				residual = true
 			case v.project == "":
