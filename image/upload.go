@@ -12,6 +12,7 @@ type Upload struct {
 	Object   string // name of the object within the store
 	Instance string // the process instance, which beats its heart in the database
 	Bytes    int64  // announced size, or -1
+	Reserved int64  // bytes that it counts for in its project's usage
 	Started  time.Time
 }
 

@@ -35,7 +35,24 @@ type Tx interface {
 	Images(q image.Query) ([]*image.Image, error)
 	// IsMember reports whether the project is a member of the image, with whatever member status.
 	IsMember(number int64, project string) (bool, error)
+	// Members returns the projects that the image is shared with, by their ids.
+	Members(number int64) ([]image.Member, error)
+	// Member returns one of them. Errors: image.ErrNotFound.
+	Member(number int64, project string) (image.Member, error)
+	// Usage returns what a project ("" for images of nobody) uses, reservations included.
+	Usage(project string) (image.Usage, error)
 
+	// Task returns a task. Errors: image.ErrNotFound.
+	Task(id image.ID) (*image.Task, error)
+	// Tasks returns a page. Errors: image.ErrInvalid for an unknown marker.
+	Tasks(q image.TaskQuery) ([]*image.Task, error)
+	// ImageTasks returns the tasks of an image, the newest first.
+	ImageTasks(id image.ID) ([]*image.Task, error)
+	// OpenTasks returns the tasks that have not ended, the oldest first.
+	OpenTasks() ([]*image.Task, error)
+
+	// Staged returns what of an image lies in the staging area. Errors: image.ErrNotFound.
+	Staged(number int64) (image.Staged, error)
 	// Uploads returns all reservations.
 	Uploads() ([]image.Upload, error)
 	// Upload returns the reservation of an image. Errors: image.ErrNotFound.
@@ -46,7 +63,7 @@ type Tx interface {
 	Instances() (map[string]time.Time, error)
 	// StoreIdentity returns the UUID that the store with this id had when it was used first, "" if it never was.
 	StoreIdentity(store string) (uuid string, err error)
-	// LocationExists reports whether an image, an upload's object or garbage names the location's URL.
+	// LocationExists reports whether an image, an upload's object, staged data or garbage names the location's URL.
 	LocationExists(store, url string) (bool, error)
 
 	// Changes returns up to limit changes above after, in order. When older ones were dropped meanwhile, or the feed ends
@@ -80,10 +97,20 @@ type WriteTx interface {
 	AddUpload(u image.Upload) error
 	// ClaimUpload gives a reservation to another instance. Errors: image.ErrNotFound.
 	ClaimUpload(id, instance string) error
+	// ReserveBytes sets how many bytes a reservation counts for in its project's usage. Errors: image.ErrNotFound.
+	ReserveBytes(id string, bytes int64) error
 	RemoveUpload(id string) error
 	RemoveGarbage(id int64) error
 	// AddGarbage records data to be removed that no image names, such as what a failed upload could not delete.
 	AddGarbage(g image.Garbage) error
+	// SaveStaged records what lies in the staging area for an image; what was there before becomes garbage.
+	SaveStaged(s image.Staged) error
+	// RemoveStaged forgets it and makes it garbage. Removing what is gone is no error; deleting the image does the same.
+	RemoveStaged(number int64) error
+	// SaveTask inserts a task or writes every field of it over the one with its id.
+	SaveTask(t *image.Task) error
+	// DropTasks removes the tasks that expired before now, and returns how many.
+	DropTasks(now time.Time) (int64, error)
 	// Beat registers the instance and sets its last heartbeat. RemoveInstance forgets it.
 	Beat(instance string, now time.Time) error
 	RemoveInstance(instance string) error

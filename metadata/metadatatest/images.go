@@ -1,6 +1,7 @@
 package metadatatest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -216,6 +217,32 @@ func testMembers(t *testing.T, db metadata.DB) {
 			}
 		}
 	}
+	update(t, db, func(tx metadata.WriteTx) error {
+		return tx.SaveMember(img.Number, "project-0", "pending", epoch.Add(time.Second))
+	})
+	update(t, db, func(tx metadata.WriteTx) error {
+		return tx.SaveMember(img.Number, "project-2", "accepted", epoch.Add(time.Minute))
+	})
+	view(t, db, func(tx metadata.Tx) error {
+		members, err := tx.Members(img.Number)
+		if err != nil {
+			return err
+		}
+		for i := range members {
+			members[i].CreatedAt, members[i].UpdatedAt = members[i].CreatedAt.UTC(), members[i].UpdatedAt.UTC()
+		}
+		want := []image.Member{{ImageID: img.ID, Project: "project-0", Status: "pending", CreatedAt: epoch.Add(time.Second), UpdatedAt: epoch.Add(time.Second)},
+			{ImageID: img.ID, Project: "project-2", Status: "accepted", CreatedAt: epoch, UpdatedAt: epoch.Add(time.Minute)}}
+		if !slices.Equal(members, want) {
+			t.Errorf("Members = %+v, want %+v", members, want)
+		}
+		if one, err := tx.Member(img.Number, "project-2"); err != nil || one.Status != "accepted" {
+			t.Errorf("Member = %+v, %v", one, err)
+		}
+		_, err = tx.Member(img.Number, "project-1")
+		wantError(t, "Member of another project", err, image.ErrNotFound)
+		return nil
+	})
 	q.MemberStatus = ""
 	img.Visibility = image.Private // keeps the members for the day when it is shared again
 	save(t, db, img)

@@ -86,10 +86,14 @@ func TestCheck(t *testing.T) {
 		{"a wrong entry", `UPDATE labels SET entry = 'x' WHERE value = 't'`, `the directory entry "x" instead of "t"`},
 		{"a lost label", `DELETE FROM labels WHERE value = 'image 1'`, `needs a label for "image 1"`},
 		{"bad JSON", `UPDATE images SET tags = '[1,' WHERE number = 1`, `decode tags`},
-		{"an upload of an active image", `INSERT INTO uploads VALUES ('u', 1, 'local', 'o', 'i', -1, 0)`, `is active, but an upload into it is recorded (store local, object o)`},
+		{"an upload of an active image", `INSERT INTO uploads (id, number, store, object, instance, bytes, started) VALUES ('u', 1, 'local', 'o', 'i', -1, 0)`, `is active, but an upload into it is recorded (store local, object o)`},
 		{"saving without an upload", `UPDATE images SET status = 'saving' WHERE number = 1`, `is saving, but no upload`},
 		{"garbage that is in use", `INSERT INTO garbage (number, image_id, store, url, metadata, since) VALUES (0, x'', 'local', 'file:///1', '{}', 0)`, `is garbage, although image`},
 		{"a member of nothing", `PRAGMA foreign_keys = OFF; INSERT INTO members VALUES (999, 'p', 'accepted', 0, 0)`, `a row of members`},
+		{"staged data of an active image", `INSERT INTO staged VALUES (1, 'staging', 'file:///s', '{}', 1, 0)`, `is active, but data is staged for it (store staging`},
+		{"a wrong usage", `UPDATE usage SET bytes = bytes + 1`, `are recorded`},
+		{"a lost usage", `DELETE FROM usage`, `but nothing is recorded`},
+		{"usage of nobody", `INSERT INTO usage VALUES ('nobody', 1, 0, 0)`, `project "nobody" uses 0 images`},
 		{"a feed beyond its end", `UPDATE sqlite_sequence SET seq = 1 WHERE name = 'changes'`, `beyond the end of the feed`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

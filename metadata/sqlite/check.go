@@ -25,6 +25,7 @@ type checker struct {
 	// 0 when they agree.
 	balance map[int64]uint64
 	seed    maphash.Seed
+	usage   map[string]use // by owner, as the images add up
 }
 
 // Check reads the whole database and returns what is wrong with it, one line each. The daemon may run meanwhile.
@@ -39,11 +40,11 @@ func Check(ctx context.Context, path string) (problems []string, err error) {
 		return nil, err
 	}
 	defer c.exec("ROLLBACK")
-	k := &checker{tx: &tx{ctx: ctx, conn: c}, balance: map[int64]uint64{}, seed: maphash.MakeSeed()}
+	k := &checker{tx: &tx{ctx: ctx, conn: c}, balance: map[int64]uint64{}, seed: maphash.MakeSeed(), usage: map[string]use{}}
 	if err := k.integrity(); err != nil || len(k.problems) > 0 {
 		return k.problems, err // what is read from a damaged file proves nothing
 	}
-	for _, check := range []func() error{k.foreignKeys, k.readLabels, k.images, k.uploadsAndImages, k.derived, k.feed} {
+	for _, check := range []func() error{k.foreignKeys, k.readLabels, k.images, k.uploadsAndImages, k.derived, k.usages, k.feed} {
 		if err := check(); err != nil {
 			return k.problems, err
 		}
@@ -149,6 +150,10 @@ func (k *checker) images() error {
 }
 
 func (k *checker) expect(r *record) error {
+	if u := r.use(); u.images > 0 {
+		sum := k.usage[u.owner]
+		k.usage[u.owner] = use{u.owner, sum.images + u.images, sum.bytes + u.bytes, sum.uploading + u.uploading}
+	}
 	x, err := r.index(func(kind metadata.LabelKind, value string) (int64, error) {
 		number, ok := k.labels[kind][value]
 		if !ok {
@@ -206,6 +211,24 @@ func (k *checker) derived() error {
 	return k.report("image number %v is not in the lists and directories where it belongs", `SELECT value FROM json_each(?)`, encodeNumbers(numbers))
 }
 
+// usages compares what projects use with what was added up.
+func (k *checker) usages() error {
+	err := k.query(`SELECT owner, images, bytes, uploading FROM usage`, nil, func(row []driver.Value) error {
+		u := use{text(row[0]), integer(row[1]), integer(row[2]), integer(row[3])}
+		want := k.usage[u.owner]
+		if want.owner = u.owner; u != want {
+			k.problems = append(k.problems, fmt.Sprintf("project %q uses %d images with %d bytes (%d uploading), but %d with %d bytes (%d uploading) are recorded",
+				u.owner, want.images, want.bytes, want.uploading, u.images, u.bytes, u.uploading))
+		}
+		delete(k.usage, u.owner)
+		return nil
+	})
+	for owner, u := range k.usage {
+		k.problems = append(k.problems, fmt.Sprintf("project %q uses %d images with %d bytes, but nothing is recorded", owner, u.images, u.bytes))
+	}
+	return err
+}
+
 func (k *checker) hash(table string, row []any) uint64 {
 	var h maphash.Hash
 	h.SetSeed(k.seed)
@@ -222,7 +245,14 @@ func (k *checker) hash(table string, row []any) uint64 {
 func (k *checker) uploadsAndImages() error {
 	err := k.report("image %v is %v, but an upload into it is recorded (store %v, object %v)",
 		`SELECT i.id, i.status, u.store, u.object FROM uploads u CROSS JOIN images i ON i.number = u.number
-		 WHERE i.status NOT IN ('saving', 'uploading', 'importing', 'deleted')`)
+		 WHERE i.status NOT IN ('saving', 'uploading', 'importing', 'deleted') AND NOT EXISTS (SELECT 1 FROM tasks t
+		  WHERE t.image_id = i.id AND t.status IN ('pending', 'processing'))`)
+	if err != nil {
+		return err
+	}
+	err = k.report("image %v is %v, but data is staged for it (store %v, %v)",
+		`SELECT i.id, i.status, s.store, s.url FROM staged s CROSS JOIN images i ON i.number = s.number
+		 WHERE i.status NOT IN ('queued', 'uploading', 'importing')`)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,8 @@ const (
 var visibilityLists = map[image.Visibility]int64{image.Public: listPublic, image.Community: listCommunity,
 	image.Shared: listShared, image.Private: listPrivate}
 
-var memberLists = map[string]int64{accepted: listAccepted, pending: listPending, rejected: listRejected}
+var memberLists = map[string]int64{
+	image.MemberAccepted: listAccepted, image.MemberPending: listPending, image.MemberRejected: listRejected}
 
 // listNumber is how listings and facets name a list. Viewer is the label of a project, 0 for everybody's images.
 func listNumber(viewer, kind int64, hidden bool) int64 { return viewer<<4 | kind<<1 | flag(hidden) }

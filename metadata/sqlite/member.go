@@ -2,18 +2,11 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
-)
-
-// The statuses of a member.
-const (
-	pending  = "pending"
-	accepted = "accepted"
-	rejected = "rejected"
 )
 
 // members returns the projects that an image is shared with and their member status.
@@ -29,10 +22,38 @@ func (t *tx) members(number int64) (map[string]string, error) {
 	return members, err
 }
 
+// Members implements metadata.Tx.
+func (t *tx) Members(number int64) ([]image.Member, error) {
+	return t.memberRows(` WHERE m.number = ? ORDER BY m.project`, number)
+}
+
+// Member implements metadata.Tx.
+func (t *tx) Member(number int64, project string) (image.Member, error) {
+	found, err := t.memberRows(` WHERE m.number = ? AND m.project = ?`, number, project)
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("member %s of image number %d: %w", project, number, image.ErrNotFound)
+	}
+	if err != nil {
+		return image.Member{}, err
+	}
+	return found[0], nil
+}
+
+func (t *tx) memberRows(rest string, args ...any) ([]image.Member, error) {
+	var members []image.Member
+	err := t.query(`SELECT i.id, m.project, m.status, m.created_at, m.updated_at FROM members m CROSS JOIN images i ON i.number = m.number`+rest,
+		args, func(row []driver.Value) error {
+			members = append(members, image.Member{ImageID: unpackID(row[0]), Project: text(row[1]), Status: text(row[2]),
+				CreatedAt: moment(row[3]), UpdatedAt: moment(row[4])})
+			return nil
+		})
+	return members, err
+}
+
 // SaveMember implements metadata.WriteTx.
 func (t *writeTx) SaveMember(number int64, project, status string, now time.Time) error {
-	if project == "" || !slices.Contains([]string{pending, accepted, rejected}, status) {
-		return image.Errorf(image.ErrInvalid, "The member %q with status %q is not valid", project, status)
+	if err := errors.Join(image.CheckProject(project), image.CheckMemberStatus(status)); err != nil {
+		return err
 	}
 	return t.changeMembers(number, func(members map[string]string) error {
 		members[project] = status

@@ -215,3 +215,21 @@ func TestCloseLeaks(t *testing.T) {
 		t.Errorf("%d goroutines and %d descriptors, before %d and %d", g, f, goroutines, files)
 	}
 }
+
+// TestMigrateAddsUpUsage opens a database that was made before usage was kept.
+func TestMigrateAddsUpUsage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine.db")
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, db, 8)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, path, `DROP TABLE usage; DROP TABLE staged; DROP TABLE tasks; ALTER TABLE uploads DROP COLUMN reserved; PRAGMA user_version = 1`)
+	open(t, path)
+	if problems := check(t, path); len(problems) > 0 {
+		t.Errorf("after the migration: %q", problems)
+	}
+}

@@ -156,7 +156,7 @@ func crowd(t *testing.T, db *DB, n int) {
 			if err := tx.CreateImage(img); err != nil {
 				return err
 			}
-			if err := tx.SaveMember(img.Number, "p1", accepted, img.CreatedAt); err != nil {
+			if err := tx.SaveMember(img.Number, "p1", image.MemberAccepted, img.CreatedAt); err != nil {
 				return err
 			}
 		}

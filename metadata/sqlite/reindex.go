@@ -24,6 +24,9 @@ func (t *writeTx) reindex(old, r *record) error {
 	if err := t.moveIndex(r, was, is); err != nil {
 		return err
 	}
+	if err := t.moveUsage(old, r); err != nil {
+		return err
+	}
 	return t.reindexLocations(old, r)
 }
 

@@ -8,14 +8,14 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 )
 
-const uploadColumns = `SELECT u.id, u.number, i.id, u.store, u.object, u.instance, u.bytes, u.started
+const uploadColumns = `SELECT u.id, u.number, i.id, u.store, u.object, u.instance, u.bytes, u.reserved, u.started
 	FROM uploads u CROSS JOIN images i ON i.number = u.number`
 
 func (t *tx) uploads(where string, args ...any) ([]image.Upload, error) {
 	var uploads []image.Upload
 	err := t.query(uploadColumns+where, args, func(row []driver.Value) error {
 		uploads = append(uploads, image.Upload{ID: text(row[0]), Number: integer(row[1]), ImageID: unpackID(row[2]),
-			Store: text(row[3]), Object: text(row[4]), Instance: text(row[5]), Bytes: integer(row[6]), Started: moment(row[7])})
+			Store: text(row[3]), Object: text(row[4]), Instance: text(row[5]), Bytes: integer(row[6]), Reserved: integer(row[7]), Started: moment(row[8])})
 		return nil
 	})
 	return uploads, err
@@ -42,8 +42,8 @@ func (t *writeTx) AddUpload(u image.Upload) error {
 	if _, err := t.ImageByNumber(u.Number); err != nil {
 		return fmt.Errorf("reserve an upload of %w", err)
 	}
-	_, err := t.exec(`INSERT INTO uploads (id, number, store, object, instance, bytes, started) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		u.ID, u.Number, u.Store, u.Object, u.Instance, u.Bytes, u.Started.UnixMicro())
+	_, err := t.exec(`INSERT INTO uploads (id, number, store, object, instance, bytes, reserved, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		u.ID, u.Number, u.Store, u.Object, u.Instance, u.Bytes, u.Reserved, u.Started.UnixMicro())
 	if isConstraint(err) {
 		return image.Errorf(image.ErrConflict, "Image %s has an upload under way already", u.ImageID)
 	}
@@ -55,6 +55,15 @@ func (t *writeTx) ClaimUpload(id, instance string) error {
 	n, err := t.exec(`UPDATE uploads SET instance = ? WHERE id = ?`, instance, id)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("claim upload %s: %w", id, image.ErrNotFound)
+	}
+	return err
+}
+
+// ReserveBytes implements metadata.WriteTx.
+func (t *writeTx) ReserveBytes(id string, bytes int64) error {
+	n, err := t.exec(`UPDATE uploads SET reserved = ? WHERE id = ?`, bytes, id)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("reserve %d bytes for upload %s: %w", bytes, id, image.ErrNotFound)
 	}
 	return err
 }
@@ -102,6 +111,7 @@ func (t *writeTx) RemoveGarbage(id int64) error {
 func (t *tx) LocationExists(store, url string) (bool, error) {
 	return t.exists(`SELECT 1 FROM locations WHERE store = ?1 AND url = ?2
 		UNION ALL SELECT 1 FROM garbage WHERE store = ?1 AND url = ?2
+		UNION ALL SELECT 1 FROM staged WHERE store = ?1 AND url = ?2
 		UNION ALL SELECT 1 FROM uploads WHERE store = ?1 AND instr('/' || ?2 || '/', '/' || object || '/') > 0 LIMIT 1`, store, url)
 }
 

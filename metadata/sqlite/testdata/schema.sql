@@ -102,9 +102,36 @@ CREATE TABLE meta (
 
 CREATE TABLE sqlite_sequence(name,seq);
 
+CREATE TABLE staged (
+  number   INTEGER NOT NULL PRIMARY KEY REFERENCES images,
+  store    TEXT NOT NULL,
+  url      TEXT NOT NULL,
+  metadata TEXT NOT NULL, -- JSON: an object of strings
+  size     INTEGER NOT NULL,
+  since    INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE stores (
   store TEXT NOT NULL PRIMARY KEY,
   uuid  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tasks (
+  id         BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+  type       TEXT NOT NULL,
+  status     TEXT NOT NULL,
+  owner      TEXT NOT NULL,
+  user_id    TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  image_id   BLOB, -- NULL when it concerns none
+  input      TEXT NOT NULL,
+  result     TEXT,
+  message    TEXT NOT NULL,
+  state      TEXT,
+  instance   TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  expires_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tree (
@@ -129,6 +156,13 @@ CREATE TABLE uploads (
   instance TEXT NOT NULL,
   bytes    INTEGER NOT NULL, -- -1 when not announced
   started  INTEGER NOT NULL
+, reserved INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+  owner     TEXT NOT NULL PRIMARY KEY, -- '' for images of nobody
+  images    INTEGER NOT NULL,
+  bytes     INTEGER NOT NULL, -- the size of each, times its locations
+  uploading INTEGER NOT NULL  -- saving, uploading or importing
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX garbage_url ON garbage (store, url);
@@ -146,6 +180,16 @@ CREATE INDEX listings_size             ON listings (list, size, created_at DESC,
 CREATE INDEX listings_status           ON listings (list, status, created_at DESC, id DESC, number);
 
 CREATE INDEX listings_updated_at       ON listings (list, updated_at DESC, created_at DESC, id DESC, number);
+
+CREATE INDEX staged_url ON staged (store, url);
+
+CREATE INDEX tasks_created_at ON tasks (created_at, id);
+
+CREATE INDEX tasks_expires_at ON tasks (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE INDEX tasks_image_id   ON tasks (image_id, created_at, id) WHERE image_id IS NOT NULL;
+
+CREATE INDEX tasks_open       ON tasks (created_at, id) WHERE status IN ('pending', 'processing');
 
 CREATE INDEX tree_latest ON tree (scope, label, created_at DESC, id DESC, number, updated_at, owner, public)
   WHERE kind = 1 AND hidden = 0;
