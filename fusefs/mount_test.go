@@ -2,14 +2,14 @@ package fusefs
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 // A served is a mount that a test has.
@@ -22,10 +22,10 @@ type served struct {
 	done   chan error
 }
 
-// serve mounts the fake until the test ends. Tests without /dev/fuse or the right to mount are skipped, unless
-// VITRINE_TEST_REQUIRE names fuse.
+// serve mounts the fake until the test ends.
 func serve(t testing.TB, f *fake, edit ...func(*Config)) *served {
 	t.Helper()
+	testservers.Require(t, "fuse")
 	cfg := Config{Path: filepath.Join(t.TempDir(), "mnt"), Source: f, Linger: 10 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for _, e := range edit {
@@ -36,7 +36,7 @@ func serve(t testing.TB, f *fake, edit ...func(*Config)) *served {
 		t.Fatal(err)
 	}
 	if err := m.Attach(t.Context()); err != nil {
-		needMount(t, err)
+		t.Fatal(err)
 	}
 	s := &served{Mount: m, t: t, path: cfg.Path, source: f, done: make(chan error, 1)}
 	var ctx context.Context
@@ -51,13 +51,13 @@ func serve(t testing.TB, f *fake, edit ...func(*Config)) *served {
 	return s
 }
 
-func needMount(t testing.TB, err error) {
-	t.Helper()
-	var me *MountError
-	if errors.As(err, &me) && (errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist)) && !required("fuse") {
-		t.Skip("not tested: ", err)
+// mustPass skips the test where passthrough cannot be, and fails it where it can and the mount has none.
+func (s *served) mustPass() {
+	s.t.Helper()
+	if !s.passes {
+		testservers.Require(s.t, "passthrough")
+		s.t.Fatal("this kernel has passthrough, and the mount does not use it")
 	}
-	t.Fatal(err)
 }
 
 // end stops serving and returns what Serve returned; once more, nil.

@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -9,11 +8,6 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 )
-
-// required tells whether VITRINE_TEST_REQUIRE, a list such as "fuse,s3", makes a skip a failure.
-func required(what string) bool {
-	return slices.Contains(strings.Split(os.Getenv("VITRINE_TEST_REQUIRE"), ","), what)
-}
 
 func TestTree(t *testing.T) {
 	f := newFake(t)

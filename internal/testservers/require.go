@@ -16,25 +16,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needs tells for each name that Require knows what is missing here, nil when nothing is. In VITRINE_TEST_REQUIRE,
-// "all" stands for every one of them but root: packages cannot give that.
+// needs tells for each name that Require knows what is missing here, nil when nothing is.
 var needs = map[string]func() error{
-	"fuse":      canMount,
-	"qemu":      programs("qemu-system-x86_64", "qemu-img"),
-	"guest":     programs("apt-get", "dpkg-deb", "depmod", "busybox", "mformat", "mcopy", "syslinux", "mke2fs"),
-	"qsd":       programs("qemu-storage-daemon"),
-	"varnish":   programs("varnishd", "gcc"),
-	"nginx":     programs("nginx"),
-	"openstack": programs(openstackProgram),
-	"xfs":       programs("mkfs.xfs"),
-	"root":      isRoot,
+	"fuse":        canMount,
+	"passthrough": canPass,
+	"qemu":        programs("qemu-system-x86_64", "qemu-img"),
+	"guest":       programs("apt-get", "dpkg-deb", "depmod", "busybox", "mformat", "mcopy", "syslinux", "mke2fs"),
+	"qsd":         programs("qemu-storage-daemon"),
+	"varnish":     programs("varnishd", "gcc"),
+	"nginx":       programs("nginx"),
+	"openstack":   programs(openstackProgram),
+	"xfs":         programs("mkfs.xfs"),
+	"root":        isRoot,
 }
 
+// notInAll is what "all" in VITRINE_TEST_REQUIRE does not stand for, since no package gives it: rights and a kernel.
+var notInAll = []string{"root", "passthrough"}
+
 // Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
-// it (a list with commas, or "all"), the test fails instead. The names are: fuse (mounts), qemu, guest (what
-// guestimage.Build needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), xfs (mkfs), root.
+// it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
+// are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
+// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
+	list := os.Getenv("VITRINE_TEST_REQUIRE")
 	for _, name := range names {
 		missing, known := needs[name]
 		if !known {
@@ -42,8 +47,10 @@ func Require(t testing.TB, names ...string) {
 		}
 		err := missing()
 		switch {
+		case slices.Contains(strings.Split(list, ","), "-"+name):
+			t.Skipf("%s: VITRINE_TEST_REQUIRE says to do without", name)
 		case err == nil:
-		case required(name, os.Getenv("VITRINE_TEST_REQUIRE")):
+		case required(name, list):
 			t.Fatalf("%s is required by VITRINE_TEST_REQUIRE: %v", name, err)
 		default:
 			t.Skipf("%s: %v", name, err)
@@ -53,7 +60,7 @@ func Require(t testing.TB, names ...string) {
 
 func required(name, list string) bool {
 	names := strings.Split(list, ",")
-	return slices.Contains(names, name) || name != "root" && slices.Contains(names, "all")
+	return slices.Contains(names, name) || slices.Contains(names, "all") && !slices.Contains(notInAll, name)
 }
 
 // Program finds an executable, in the administrator's directories too, which are not in everybody's PATH.
@@ -87,10 +94,34 @@ func canMount() error {
 	}
 	f.Close()
 	if os.Geteuid() == 0 {
-		return nil
+		return isRoot()
 	}
 	_, err = Program("fusermount3")
 	return err
+}
+
+// canPass tells what keeps this process from passthrough. Where nothing does, a mount without it is a failure.
+func canPass() error {
+	if err := isRoot(); err != nil {
+		return err
+	}
+	const first = "user:[4026531837]" // PROC_USER_INIT_INO of the kernel; root of another one may not register files
+	if ns, err := os.Readlink("/proc/self/ns/user"); err != nil || ns != first {
+		return fmt.Errorf("root of a user namespace has no passthrough (%s, %v)", ns, err)
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return fmt.Errorf("uname: %w", err)
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return fmt.Errorf("kernel release %q: %w", release, err)
+	}
+	if major < 6 || major == 6 && minor < 9 {
+		return fmt.Errorf("kernel %s has no passthrough, Linux 6.9 is the first", release)
+	}
+	return nil
 }
 
 func isRoot() error {

@@ -47,6 +47,8 @@ func TestRequire(t *testing.T) {
 		{"there,other", "missing", true, false},
 		{"other,missing", "missing", false, true},
 		{"all", "missing", false, true},
+		{"all,-missing", "missing", true, false},
+		{"all,-there", "there", true, false},
 		{"", "unheard of", false, true},
 	} {
 		t.Setenv("VITRINE_TEST_REQUIRE", tt.env)
@@ -56,9 +58,11 @@ func TestRequire(t *testing.T) {
 	}
 }
 
-func TestAllDoesNotRequireRoot(t *testing.T) {
-	if required("root", "all") || !required("root", "all,root") {
-		t.Error("root must be required by its name only")
+func TestAllDoesNotRequireWhatNoPackageGives(t *testing.T) {
+	for _, name := range notInAll {
+		if required(name, "all") || !required(name, "all,"+name) {
+			t.Errorf("%s must be required by its name only", name)
+		}
 	}
 }
 
