@@ -66,9 +66,16 @@ const childPatience = 20 * time.Second
 
 func startChild(t testing.TB) *child {
 	t.Helper()
+	return startChildAs(t, nil, os.Stderr)
+}
+
+// startChildAs starts a child that runs as another user, nil for the same, and writes its log to stderr.
+func startChildAs(t testing.TB, user *syscall.Credential, stderr io.Writer) *child {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), childEnv+"=1", "GORACE=atexit_sleep_ms=0")
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +230,7 @@ func perform(r request, a *answer) (err error) {
 	case "list":
 		return list(r, a)
 	case "serve":
-		return serveHere(r.Path, r.Path2)
+		return serveHere(r.Path, r.Path2, r.Flags != 0)
 	case "unserve":
 		return unserve()
 	case "chdir":

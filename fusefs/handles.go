@@ -2,12 +2,14 @@ package fusefs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 )
@@ -154,6 +156,21 @@ func (hs *handles) has(n node) bool {
 	return ok
 }
 
+// inUse returns how many files are open: those that this process reads for the kernel, and those that the kernel reads
+// by itself.
+func (hs *handles) inUse() (served, passed int) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for _, h := range hs.table {
+		if h.backing != 0 {
+			passed++
+		} else {
+			served++
+		}
+	}
+	return served, passed
+}
+
 // images returns the images that are open, as far as they were in the tree when they were opened.
 func (hs *handles) images() []image.ID {
 	hs.mu.Lock()
@@ -196,8 +213,11 @@ func isInterrupt(err error) bool {
 // openHandle opens the bytes of an image and decides how they are read, once for as long as they are open.
 func (m *Mount) openHandle(ctx context.Context, n node) (*handle, error) {
 	img, err := m.source.Image(ctx, n.number())
+	if errors.Is(err, image.ErrNotFound) { // left the tree; whether it still opens is the source's to say
+		img, err = &image.Image{Number: n.number(), CreatedAt: time.Unix(0, 0)}, nil
+	}
 	if err != nil {
-		img = &image.Image{Number: n.number()} // left the tree; whether it still opens is the source's to say
+		return nil, err
 	}
 	r, err := m.source.Open(ctx, n.number())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -226,7 +227,10 @@ func (r *round) send() {
 		default:
 			status = r.m.server.InodeNotify(uint64(f.node), -1, 0)
 		}
-		if status != fuse.OK && status != fuse.ENOENT && status != fuse.ENODEV { // unknown to the kernel: nothing to forget
+		switch status {
+		case fuse.OK, fuse.ENOENT: // unknown to the kernel: nothing to forget
+		case fuse.ENODEV, fuse.EBADF, fuse.Status(syscall.ENOTCONN): // the mount is gone, and with it all that the kernel knew
+		default:
 			r.m.log.Warn("the kernel would not forget a name", "name", f.name, "status", status)
 		}
 	}

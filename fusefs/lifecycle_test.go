@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 func TestEveryWriteIsRefused(t *testing.T) {
@@ -75,7 +78,7 @@ func TestEndWithFilesOpen(t *testing.T) {
 	f := newFake(t)
 	data := someBytes(1 << 20)
 	img := f.add(t, "a", data)
-	w := &watch{slog.NewTextHandler(io.Discard, nil), "files of the mount are still open, they are served on", make(chan struct{}, 1)}
+	w := &watch{slog.NewTextHandler(io.Discard, nil), "the mount is still in use, it is served on", make(chan struct{}, 1)}
 	s := serve(t, f, func(cfg *Config) { cfg.NoPassthrough, cfg.Linger, cfg.Logger = true, childPatience, slog.New(w) })
 	c := startChild(t)
 	fd := c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT})
@@ -125,15 +128,110 @@ func TestEndThoughAReaderHangs(t *testing.T) {
 	s.isOpen(img, 0)
 }
 
+// Who still has files open after the time that is given for it gets errors from what the daemon reads, and reads on in
+// what the kernel reads by itself. The log says which.
+func TestEndLeavesReadersBehind(t *testing.T) {
+	const cutOff, readsOn = "their readers get errors", "the kernel reads on"
+	for _, way := range ways[:2] {
+		t.Run(way.name, func(t *testing.T) {
+			f := newFake(t)
+			data := someBytes(1 << 20)
+			img := f.add(t, "a", data)
+			var log bytes.Buffer // used after the end
+			s := serve(t, f, way.edit, func(cfg *Config) {
+				cfg.Linger, cfg.Logger = 50*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+			})
+			passes := way.name == "passthrough"
+			if passes {
+				s.mustPass()
+			}
+			c := startChild(t)
+			fd := int(c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT}).N)
+			if err := s.end(); err != nil {
+				t.Errorf("Serve = %v, want nil", err)
+			}
+			a := c.do(request{Op: "pread", FD: fd, Offset: 4096, Size: 4096})
+			if passes && (a.Errno != 0 || string(a.Data) != string(data[4096:8192])) || !passes && a.Errno == 0 {
+				t.Errorf("after the end a reader got %d bytes, %v", len(a.Data), a.Errno)
+			}
+			if strings.Contains(log.String(), cutOff) == passes || strings.Contains(log.String(), readsOn) != passes {
+				t.Errorf("the log tells something else of its readers:\n%s", &log)
+			}
+			s.isOpen(img, 0)
+		})
+	}
+}
+
 func TestUnmountedFromOutside(t *testing.T) {
-	s := serve(t, newFake(t))
-	if err := unix.Unmount(s.path, 0); err != nil {
+	for name, end := range map[string]func(s *served) error{
+		"unmounted": func(s *served) error { return release(s.path, false) },
+		"aborted":   func(s *served) error { return abort(s.device) }, // which leaves a dead mount
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, newFake(t))
+			if err := end(s); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-s.done; !errors.Is(err, ErrUnmounted) {
+				t.Errorf("Serve = %v, want ErrUnmounted", err)
+			}
+			s.done <- nil
+			if left, err := mountsAt(s.path); err != nil || len(left) > 0 {
+				t.Errorf("there is %v at the path, %v, want nothing", left, err)
+			}
+		})
+	}
+}
+
+// Directories are made on the way to the mount, also behind a symbolic link: the kernel's table names the mount without.
+func TestMountBehindALink(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "a", []byte("x"))
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o755), os.Symlink("real", filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-s.done; !errors.Is(err, ErrUnmounted) {
-		t.Errorf("Serve = %v, want ErrUnmounted", err)
+	s := serve(t, f, func(cfg *Config) { cfg.Path = filepath.Join(dir, "link", "on", "the way", "mnt") })
+	if got := startChild(t).content(s.in("by-id", string(img.ID), "disk.raw")); got != "x" {
+		t.Errorf("disk.raw holds %q", got)
 	}
-	s.done <- nil
+}
+
+// A user who may not mount has fusermount3 do it. Other users are let in only if /etc/fuse.conf says so; if not, the
+// mount is the user's alone, and the log tells what to do.
+func TestUserMounts(t *testing.T) {
+	testservers.Require(t, "fuse", "root") // to be another user
+	if !haveFusermount() {
+		t.Skip("there is no fusermount3")
+	}
+	conf, err := os.ReadFile("/etc/fuse.conf")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	othersMay := regexp.MustCompile(`(?m)^\s*user_allow_other\s*$`).Match(conf)
+	dir := t.TempDir()
+	nobody := &syscall.Credential{Uid: 65534, Gid: 65534}
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chown(dir, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer // read when the child has ended
+	user, path := startChildAs(t, nobody, &log), filepath.Join(dir, "mnt")
+	user.ok(request{Op: "serve", Path: path, Path2: "/proc/sys/kernel/ostype", Flags: 1})
+	file := path + "/by-id/00000000-0000-4000-8000-abcd00000001/disk.raw"
+	if a := startChildAs(t, nobody, os.Stderr).stat(file); a.Errno != 0 || a.Stat.Uid != nobody.Uid {
+		t.Errorf("the user who mounted finds a file of %d, %v", a.Stat.Uid, a.Errno)
+	}
+	if a := startChild(t).stat(file); (a.Errno == 0) != othersMay {
+		t.Errorf("another user gets %v, and user_allow_other is %v", a.Errno, othersMay)
+	}
+	user.ok(request{Op: "unserve"})
+	if left, err := mountsAt(path); err != nil || len(left) > 0 {
+		t.Errorf("there is %v at the path, %v, want nothing", left, err)
+	}
+	user.stop()
+	if warned := strings.Contains(log.String(), "put the line user_allow_other into /etc/fuse.conf"); warned == othersMay {
+		t.Errorf("user_allow_other is %v, and the log says\n%s", othersMay, &log)
+	}
 }
 
 // A daemon that was killed leaves a mount on which even stat fails; the next one clears it.

@@ -35,7 +35,7 @@ type Mount struct {
 	quiet   quiet
 }
 
-// ErrUnmounted is what Serve returns when somebody else unmounted the mount.
+// ErrUnmounted is what Serve returns when somebody else unmounted the mount or aborted its connection.
 var ErrUnmounted = errors.New("the mount was unmounted from outside")
 
 // New checks the configuration. It touches nothing.
@@ -95,6 +95,9 @@ func (m *Mount) Serve(ctx context.Context) error {
 	err := ErrUnmounted
 	select {
 	case <-gone:
+		if _, err := m.unmount(); err != nil { // a connection that was aborted leaves a dead mount
+			m.log.Warn("the dead mount stays", "path", m.cfg.Path, "err", err)
+		}
 	case <-ctx.Done():
 		err = m.detach(gone)
 	}
@@ -117,15 +120,21 @@ func (m *Mount) detach(gone <-chan struct{}) error {
 	}
 	m.place.Close() // whoever comes next may mount there, though files are open
 	if busy {
-		m.log.Info("files of the mount are still open, they are served on", "path", m.cfg.Path, "open", len(m.handles.images()),
-			"linger", m.cfg.Linger)
+		served, passed := m.handles.inUse()
+		m.log.Info("the mount is still in use, it is served on", "path", m.cfg.Path, "open", served+passed, "linger", m.cfg.Linger)
 	}
 	if wait(gone, m.cfg.Linger) {
 		return nil
 	}
-	m.log.Warn("files of the mount are still open, their readers get errors from now on", "open", len(m.handles.images()))
-	if err := abort(m.device); err != nil {
-		return fmt.Errorf("end the mount at %s while files are open: %w", m.cfg.Path, err)
+	served, passed := m.handles.inUse()
+	if passed > 0 {
+		m.log.Info("files of the mount are still open, the kernel reads on in them", "open", passed)
+	}
+	if served > 0 {
+		m.log.Warn("files of the mount are still open, their readers get errors from now on", "open", served)
+	}
+	if err := abort(m.device); err != nil && !ended(gone) {
+		return fmt.Errorf("end the mount at %s while it is in use: %w", m.cfg.Path, err)
 	}
 	if !wait(gone, m.cfg.Linger) {
 		return fmt.Errorf("the kernel does not let go of the mount at %s", m.cfg.Path)

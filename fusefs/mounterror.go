@@ -38,7 +38,10 @@ func mountError(path string, err error) error {
 	case device && errors.Is(err, unix.ENODEV), device && errors.Is(err, unix.ENXIO):
 		why = "the kernel knows no FUSE; load the kernel module fuse"
 	case errors.Is(err, fs.ErrPermission):
-		why = "no right to mount; run as root or with CAP_SYS_ADMIN, or install fuse3 for fusermount3"
+		why = "no right to mount; run as root or with CAP_SYS_ADMIN"
+		if !haveFusermount() {
+			why += ", or install fuse3 for " + fusermount
+		}
 	}
 	return &MountError{Path: path, Why: why, Err: err}
 }

@@ -17,9 +17,13 @@ import (
 // prepare makes the directory ready to be mounted on: what a dead process left is unmounted first, since nothing else
 // can be done with it, not even stat.
 func (m *Mount) prepare() error {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(m.cfg.Path)) // not of the last part: that may be a dead mount
-	if errors.Is(err, fs.ErrNotExist) {
-		dir, err = filepath.Dir(m.cfg.Path), nil
+	parent := filepath.Dir(m.cfg.Path)
+	dir, err := filepath.EvalSymlinks(parent) // not of the last part: that may be a dead mount
+	if errors.Is(err, fs.ErrNotExist) {       // made now: what the kernel's table says is the path without symbolic links
+		if err := os.MkdirAll(parent, 0o755); err != nil {
+			return &MountError{Path: m.cfg.Path, Why: "the directory cannot be made", Err: err}
+		}
+		dir, err = filepath.EvalSymlinks(parent)
 	}
 	if err != nil {
 		return &MountError{Path: m.cfg.Path, Why: "its directory cannot be found", Err: err}

@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 
@@ -33,15 +34,30 @@ func (m *Mount) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		m.handles.release(h, false)
 		return fuse.ReadResultData(nil), fuse.OK
 	}
-	if h.file != nil && size >= spliceFrom && !m.cfg.NoSplice {
+	if size >= spliceFrom && !m.cfg.NoSplice && h.reaches(int64(in.Offset)+size) {
 		return &spliced{m: m, h: h, off: int64(in.Offset), size: int(size)}, fuse.OK
 	}
 	defer m.handles.release(h, false)
 	got, err := h.reader.ReadAt(ctx, buf[:size], int64(in.Offset))
-	if err != nil && (!errors.Is(err, io.EOF) || int64(got) < size) {
-		return nil, m.status("read", n, err)
+	if int64(got) < size {
+		return nil, m.status("read", n, tooShort(err))
 	}
 	return fuse.ReadResultData(buf[:got]), fuse.OK
+}
+
+// reaches tells whether there is a file and it is at least so long. What is spliced from one that was cut short would be
+// a short answer, which means end of file: the reader would take zeros for the image's bytes.
+func (h *handle) reaches(size int64) bool {
+	var st unix.Stat_t
+	return h.file != nil && unix.Fstat(int(h.fd), &st) == nil && st.Size >= size
+}
+
+// tooShort is the error of a read within the image that gave fewer bytes than it was asked for.
+func tooShort(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the bytes in the store end before the image does: %w", image.ErrCorrupt)
+	}
+	return err
 }
 
 // spliced is a result that the kernel moves from the file to the reader, without a copy through this process. The
@@ -64,8 +80,8 @@ func (s *spliced) Done()     { s.m.handles.release(s.h, false) }
 // Bytes is the way when splicing does not work.
 func (s *spliced) Bytes(buf []byte) ([]byte, fuse.Status) {
 	n, err := s.h.file.ReadAt(buf[:min(len(buf), s.size)], s.off)
-	if err != nil && err != io.EOF {
-		return nil, s.m.status("read", s.h.node, err)
+	if n < min(len(buf), s.size) {
+		return nil, s.m.status("read", s.h.node, tooShort(err))
 	}
 	return buf[:n], fuse.OK
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -51,6 +53,9 @@ func TestEveryWayGivesTheSameBytes(t *testing.T) {
 			f.wrap = way.wrap
 			img := f.add(t, "x", data)
 			s := serve(t, f, way.edit)
+			if way.name == "passthrough" {
+				s.mustPass()
+			}
 			path := s.in("by-id", string(img.ID), "disk.raw")
 			c := startChild(t)
 			for _, r := range []request{
@@ -128,9 +133,7 @@ func TestPassthroughIsUsed(t *testing.T) {
 	f := newFake(t)
 	img := f.add(t, "x", someBytes(1<<20))
 	s := serve(t, f)
-	if !s.passes {
-		t.Skip("this kernel or user has no passthrough")
-	}
+	s.mustPass()
 	c := startChild(t)
 	fd := c.open(s.in("by-id", string(img.ID), "disk.raw"))
 	h, err := s.handles.acquire(t.Context(), imageNode(kindPassedData, img.Number), false)
@@ -155,9 +158,7 @@ func TestRefusedPassthroughFallsBack(t *testing.T) {
 	data := someBytes(1 << 20)
 	img := f.add(t, "x", data)
 	s := serve(t, f)
-	if !s.passes {
-		t.Skip("this kernel or user has no passthrough")
-	}
+	s.mustPass()
 	var st unix.Stat_t
 	if err := unix.Stat(f.dir, &st); err != nil {
 		t.Fatal(err)
@@ -327,6 +328,55 @@ func TestErrorsReachTheReader(t *testing.T) {
 	}
 }
 
+// A file that was cut short while it is open gives errors: zeros would be taken for the image's bytes.
+func TestCutShortWhileOpen(t *testing.T) {
+	for _, way := range ways[1:] { // what passes by this process, it cannot see
+		t.Run(way.name, func(t *testing.T) {
+			f := newFake(t)
+			f.wrap = way.wrap
+			img := f.add(t, "x", make([]byte, 1<<20))
+			s, c := serve(t, f, way.edit), startChild(t)
+			fd := int(c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT}).N)
+			if err := os.Truncate(f.path(img.Number), 512<<10+100); err != nil {
+				t.Fatal(err)
+			}
+			if a := c.ok(request{Op: "pread", FD: fd, Offset: 256 << 10, Size: 128 << 10}); len(a.Data) != 128<<10 {
+				t.Errorf("%d bytes of 128 KiB that are left were read", len(a.Data))
+			}
+			for _, off := range []int64{512 << 10, 768 << 10} { // partly there, and not at all
+				for _, size := range []int{4096, 128 << 10} {
+					if a := c.do(request{Op: "pread", FD: fd, Offset: off, Size: size}); a.Errno != syscall.EBADMSG {
+						t.Errorf("%d bytes read from %d give %d bytes, %v, want EBADMSG", size, off, len(a.Data), a.Errno)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What keeps the record from being read is no reason to take the image for one that left the tree.
+func TestOpenTellsWhyTheRecordIsNotRead(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "x", []byte("data"))
+	m, err := New(Config{Path: t.TempDir(), Source: noRecords{f}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := m.openHandle(t.Context(), imageNode(kindData, img.Number)); !errors.Is(err, image.ErrUnavailable) {
+		t.Errorf("openHandle = %+v, %v, want %v", h, err, image.ErrUnavailable)
+	}
+	if n, _ := f.opened(img); n != 0 {
+		t.Errorf("the image is open %d times after a failure", n)
+	}
+}
+
+// noRecords is a fake whose database does not answer.
+type noRecords struct{ *fake }
+
+func (noRecords) Image(context.Context, int64) (*image.Image, error) {
+	return nil, image.ErrUnavailable
+}
+
 func TestOpenImagesAreBounded(t *testing.T) {
 	f := newFake(t)
 	one, two := f.add(t, "x", []byte("one")), f.add(t, "y", []byte("two"))
@@ -347,8 +397,8 @@ func TestOpenImagesAreBounded(t *testing.T) {
 // unserve ends what serveHere began. Both run in a child.
 var unserve func() error
 
-// serveHere mounts one image whose data is the file.
-func serveHere(path, file string) error {
+// serveHere mounts one image whose data is the file, for other users too if they may be let in.
+func serveHere(path, file string, others bool) error {
 	f := newFakeIn(path + ".data")
 	st, err := os.Stat(file)
 	if err == nil {
@@ -361,7 +411,8 @@ func serveHere(path, file string) error {
 		return err
 	}
 	f.set(1, f.image(1, "x", st.Size()))
-	m, err := New(Config{Path: path, Source: f})
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	m, err := New(Config{Path: path, Source: f, AllowOther: others, Logger: log})
 	if err == nil {
 		err = m.Attach(context.Background())
 	}

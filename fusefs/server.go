@@ -3,9 +3,11 @@ package fusefs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -18,39 +20,65 @@ const maxRead = 128 << 10
 // connect mounts and makes the go-fuse server, which takes the kernel's first request. Everything that depends on how
 // the descriptor of /dev/fuse came to be is here.
 func (m *Mount) connect() error {
-	path := m.cfg.Path
-	fd, err := mountDirectly(path, m.cfg)
+	fd, err := mountDirectly(m.cfg.Path, m.cfg)
 	switch {
 	case err == nil:
-		path = fmt.Sprintf("/dev/fd/%d", fd) // go-fuse takes this for a descriptor and owns it from now on
-	case errors.Is(err, unix.EPERM) && haveFusermount(): // go-fuse calls it
-	default:
+		err = m.newServer(fmt.Sprintf("/dev/fd/%d", fd)) // go-fuse takes this for a descriptor and owns it from now on
+	case errors.Is(err, fs.ErrPermission) && haveFusermount():
+		if helpless := m.connectWithHelp(); helpless != nil {
+			err = fmt.Errorf("%w; %s, which may mount for others, failed: %s", err, fusermount, strings.TrimSpace(helpless.Error()))
+		} else {
+			err = nil
+		}
+	}
+	if err == nil {
+		m.device, err = m.findDevice()
+	}
+	if err != nil {
 		return mountError(m.cfg.Path, err)
 	}
-	m.server, err = fuse.NewServer(m, path, m.options())
-	if err != nil {
-		return m.serverError(fd, err)
-	}
-	mounts, err := mountsAt(m.cfg.Path)
-	if err != nil || len(mounts) == 0 {
-		release(m.cfg.Path, true)
-		return mountError(m.cfg.Path, fmt.Errorf("it is not among the mounts of this process: %w", err))
-	}
-	m.device = mounts[len(mounts)-1].minor
 	return nil
 }
 
-// serverError undoes the mount, and tells why there is no server. A helper printed its own reasons.
-func (m *Mount) serverError(fd int, err error) error {
-	if fd >= 0 {
-		unix.Unmount(m.cfg.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		return mountError(m.cfg.Path, err)
+// connectWithHelp lets fusermount3 mount, which go-fuse calls; it prints its reasons when it refuses. It lets other users
+// in only if the administrator has allowed that. If not, a mount for this user alone is better than none.
+func (m *Mount) connectWithHelp() error {
+	err := m.newServer(m.cfg.Path)
+	if err == nil || !m.cfg.AllowOther {
+		return err
 	}
-	why := fusermount + " refused"
-	if m.cfg.AllowOther {
-		why += "; to let other users in it wants user_allow_other in /etc/fuse.conf"
+	m.cfg.AllowOther = false
+	if m.newServer(m.cfg.Path) != nil {
+		return err
 	}
-	return &MountError{Path: m.cfg.Path, Why: why, Err: err}
+	m.log.Warn("only this user can reach the mount; for others put the line user_allow_other into /etc/fuse.conf, "+
+		"or set allow_other = false to be told no more", "path", m.cfg.Path, "uid", os.Geteuid())
+	return nil
+}
+
+// newServer makes the go-fuse server of a mount at path. If that fails nothing stays mounted.
+func (m *Mount) newServer(path string) (err error) {
+	if m.server, err = fuse.NewServer(m, path, m.options()); err == nil {
+		return nil
+	}
+	mounts, _ := mountsAt(m.cfg.Path)
+	if len(mounts) > 0 && mounts[len(mounts)-1].fsType == m.fsType() { // there was none before
+		release(m.cfg.Path, true)
+	}
+	return err
+}
+
+// findDevice returns the minor number of the mount that was just made.
+func (m *Mount) findDevice() (uint32, error) {
+	mounts, err := mountsAt(m.cfg.Path)
+	if err == nil && len(mounts) == 0 {
+		err = errors.New("it is not among the mounts of this process")
+	}
+	if err != nil {
+		release(m.cfg.Path, true)
+		return 0, err
+	}
+	return mounts[len(mounts)-1].minor, nil
 }
 
 func (m *Mount) options() *fuse.MountOptions {
