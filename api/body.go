@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -15,29 +14,29 @@ import (
 // the client counts.
 const minProgress = 16 << 10
 
+// lastMoment is how long a Read may still take of data that nobody wants.
+const lastMoment = 200 * time.Millisecond
+
 // A requestBody is the body of a request whose sender must make progress. Its errors are domain errors.
 type requestBody struct {
-	body    io.ReadCloser
-	control *http.ResponseController
-	stall   time.Duration
-	left    time.Duration // of the time to wait for the next minProgress bytes
-	got     int           // of those
-	read    int64
-	ended   bool // all of it was read
-	failed  bool // nothing more will come
-
-	mu    sync.Mutex
-	limit time.Time // when reading ends in any case; zero for never
+	body     io.ReadCloser
+	deadline deadline
+	stall    time.Duration
+	left     time.Duration // of the time to wait for the next minProgress bytes
+	got      int           // of those
+	read     int64
+	ended    bool // all of it was read
+	failed   bool // nothing more will come
 }
 
 func newRequestBody(r *http.Request, control *http.ResponseController, stall time.Duration) *requestBody {
-	return &requestBody{body: r.Body, control: control, stall: stall, left: stall}
+	return &requestBody{body: r.Body, deadline: deadline{set: control.SetReadDeadline}, stall: stall, left: stall}
 }
 
 // Read reads what the client sent. Errors other than io.EOF are image.ErrInterrupted.
 func (b *requestBody) Read(p []byte) (int, error) {
 	started := time.Now()
-	b.wait(started.Add(b.left))
+	b.left = b.deadline.allow(b.left)
 	n, err := b.body.Read(p)
 	b.read += int64(n)
 	if b.got += n; b.got >= minProgress {
@@ -48,7 +47,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		b.ended = true
-		_ = b.control.SetReadDeadline(time.Time{}) // net/http goes on reading, to see the client go away
+		b.deadline.clear() // net/http goes on reading, to see the client go away
 	case err != nil:
 		b.failed = true
 		err = b.describe(err)
@@ -56,28 +55,20 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wait sets the time until which the next Read waits.
-func (b *requestBody) wait(until time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.limit.IsZero() && b.limit.Before(until) {
-		until = b.limit
-	}
-	_ = b.control.SetReadDeadline(until) // writers of tests know none
-}
-
-// SetReadDeadline lets the Read under way and all further ones fail at t: the data is not wanted any more.
+// SetReadDeadline lets the Read under way and all further ones fail at t: the data is not wanted any more. The Read under
+// way gets a moment beyond, in which it ends by itself if the client goes on sending: after an error in the middle of a
+// chunk nobody could read the rest, behind which the client looks for its answer.
 func (b *requestBody) SetReadDeadline(t time.Time) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.limit = t
-	return b.control.SetReadDeadline(t)
+	if moment := time.Now().Add(lastMoment); t.Before(moment) {
+		t = moment
+	}
+	return b.deadline.end(t)
 }
 
 func (b *requestBody) describe(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return image.Errorf(image.ErrInterrupted, "The request body ended early: the client sent almost nothing for %s.", b.stall)
+		return image.Errorf(image.ErrInterrupted, "The request body ended early: the client sent almost nothing for too long.")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return image.Errorf(image.ErrInterrupted, "The request body ended early: the client closed the connection.")
 	}
@@ -103,12 +94,12 @@ func (b *requestBody) drain() {
 // giveUp keeps everybody from reading the rest.
 func (b *requestBody) giveUp() {
 	b.failed = true
-	_ = b.control.SetReadDeadline(time.Now())
+	_ = b.deadline.end(time.Now())
 }
 
 // hurry gives the rest of the body a short time, if there is one. net/http reads a little of what a handler left.
 func (b *requestBody) hurry() {
 	if !b.ended && !b.failed {
-		_ = b.control.SetReadDeadline(time.Now().Add(drainTime))
+		_ = b.deadline.end(time.Now().Add(drainTime))
 	}
 }

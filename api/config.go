@@ -80,7 +80,15 @@ type server struct {
 	documents   wire.Options
 	schemas     map[string][]byte // by path
 	storeIDs    string
+	bodies      *budget       // of long documents that come in
+	answers     *budget       // of long documents that go out
+	loading     chan struct{} // holds one for each list that is being made
 }
+
+const (
+	documentMemory = 32 << 20 // bytes, in either direction
+	maxLoading     = 4        // lists at once, as many as the database reads
+)
 
 // New checks the Config and returns the handler of every path of the API. Serve it with NewServer.
 func New(cfg Config) (http.Handler, error) {
@@ -97,7 +105,9 @@ func New(cfg Config) (http.Handler, error) {
 	cfg.Limits.MaxPage = cmp.Or(cfg.Limits.MaxPage, 1000)
 	cfg.Limits.RequestID = cmp.Or(cfg.Limits.RequestID, 64)
 
-	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth)}
+	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth),
+		bodies: newBudget(documentMemory, cfg.StallTimeout), answers: newBudget(documentMemory, cfg.StallTimeout),
+		loading: make(chan struct{}, maxLoading)}
 	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1}
 	if s.documents.MultiStore {
 		ids := make([]string, len(cfg.Stores))

@@ -151,7 +151,7 @@ func TestCacheControl(t *testing.T) {
 // TestSendingFiles sends the same file both ways, whole and in part, after its name is gone.
 func TestSendingFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
-	data := strings.Repeat("0123456789abcdef", (filePiece+copyPiece)/16+1)
+	data := strings.Repeat("0123456789abcdef", (4<<20+copyPiece)/16)
 	for _, sendfile := range []bool{false, true} {
 		t.Run(fmt.Sprintf("sendfile=%v", sendfile), func(t *testing.T) {
 			if err := os.WriteFile(path, []byte(data), 0o600); err != nil {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"sync"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
@@ -12,7 +11,8 @@ import (
 
 // createImage serves POST /v2/images: a document in, the whole image out.
 func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
-	value, err := s.readJSON(r)
+	value, room, err := s.readJSON(r)
+	defer room.release()
 	if err != nil {
 		return err
 	}
@@ -21,6 +21,7 @@ func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	img, err := s.session(r).Create(r.Context(), id, edits)
+	room.release() // before the answer waits for the client
 	if err != nil {
 		return err
 	}
@@ -28,8 +29,7 @@ func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
 	if s.documents.MultiStore {
 		w.Header().Set("OpenStack-image-store-ids", s.storeIDs)
 	}
-	s.writeImage(w, http.StatusCreated, img)
-	return nil
+	return s.writeImage(w, r, http.StatusCreated, img)
 }
 
 // creation splits the document of a creation into the id, "" when the client chose none, and everything else.
@@ -63,8 +63,7 @@ func (s *server) showImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.writeImage(w, http.StatusOK, img)
-	return nil
+	return s.writeImage(w, r, http.StatusOK, img)
 }
 
 // deleteImage serves DELETE /v2/images/{image}.
@@ -111,27 +110,4 @@ func (s *server) onTag(w http.ResponseWriter, r *http.Request, verb func(Session
 		return err
 	}
 	return s.onImage(w, r, func(session Session, id image.ID) error { return verb(session, id, tag) })
-}
-
-// documents are buffers for answers.
-var documents = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxPooled keeps one long list from occupying memory for ever.
-const maxPooled = 1 << 20
-
-// writeDocument answers with what write appends to a buffer.
-func writeDocument(w http.ResponseWriter, code int, write func([]byte) []byte) {
-	buf := documents.Get().(*[]byte)
-	*buf = write((*buf)[:0])
-	if len(*buf) > maxPooled {
-		*buf = slices.Clone(*buf) // without the room that append left, since a slow client keeps it for long
-	}
-	writeJSON(w, code, *buf)
-	if cap(*buf) <= maxPooled {
-		documents.Put(buf)
-	}
-}
-
-func (s *server) writeImage(w http.ResponseWriter, code int, img *image.Image) {
-	writeDocument(w, code, func(dst []byte) []byte { return wire.AppendImage(dst, img, s.documents) })
 }

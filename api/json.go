@@ -18,24 +18,42 @@ const (
 	maxValues = 10_000
 )
 
-// readJSON reads the body of a request as a document: nil, bool, string, json.Number, []any or map[string]any.
-func (s *server) readJSON(r *http.Request) (any, error) {
+// bodyMemory is what a body needs in memory, as a multiple of its length: twice itself while its buffer grows, and the
+// values made of it.
+const bodyMemory = 4
+
+// readJSON reads the body of a request as a document: nil, bool, string, json.Number, []any or map[string]any. Release the
+// room when the document is not needed any more.
+func (s *server) readJSON(r *http.Request) (value any, room *share, err error) {
 	limit := s.cfg.Limits.JSONBody
 	if r.ContentLength > limit {
-		return nil, tooLong(limit)
+		return nil, nil, tooLong(limit)
 	}
 	var data bytes.Buffer
-	data.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
-	if _, err := data.ReadFrom(io.LimitReader(r.Body, limit+1)); err != nil {
-		return nil, err
+	data.Grow(int(min(max(r.ContentLength, 0), shortDocument)) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(r.Body, shortDocument)); err != nil {
+		return nil, nil, err
+	}
+	if data.Len() == shortDocument {
+		size := r.ContentLength
+		if size < 0 {
+			size = limit
+		}
+		if room, err = s.bodies.take(r.Context(), bodyMemory*int(size), &r.Body.(*requestBody).deadline); err != nil {
+			return nil, nil, err
+		}
+		if _, err := data.ReadFrom(io.LimitReader(r.Body, limit+1-shortDocument)); err != nil {
+			return nil, room, err
+		}
 	}
 	if int64(data.Len()) > limit {
-		return nil, tooLong(limit)
+		return nil, room, tooLong(limit)
 	}
 	if len(bytes.TrimSpace(data.Bytes())) == 0 {
-		return nil, image.Errorf(image.ErrInvalid, "Body expected in request.")
+		return nil, room, image.Errorf(image.ErrInvalid, "Body expected in request.")
 	}
-	return parseJSON(data.Bytes())
+	value, err = parseJSON(data.Bytes())
+	return value, room, err
 }
 
 func tooLong(limit int64) error {

@@ -20,16 +20,31 @@ func (s *server) listImages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.writeDocument(w, r, http.StatusOK, func() (document, error) { return s.loadPage(r, q, params) })
+}
+
+// loadPage returns a page as it will be sent. Only maxLoading are made at once: unlike those that wait for a client, they
+// hold more than their text.
+func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (document, error) {
+	select {
+	case s.loading <- struct{}{}:
+	default: // only who must wait may have left: a client that closed its half of the connection reads on
+		select {
+		case s.loading <- struct{}{}:
+		case <-r.Context().Done():
+			return document{}, r.Context().Err()
+		}
+	}
+	defer func() { <-s.loading }()
 	images, err := s.session(r).List(r.Context(), q)
 	if err != nil {
-		return err
+		return document{}, err
 	}
 	page := wire.Page{Images: images, First: params.link(wire.ImagesPath, "")}
 	if q.Full(images) {
 		page.Next = params.link(wire.ImagesPath, string(images[len(images)-1].ID))
 	}
-	writeDocument(w, http.StatusOK, func(dst []byte) []byte { return wire.AppendImages(dst, page, s.documents) })
-	return nil
+	return newDocument(func(dst []byte) []byte { return wire.AppendImages(dst, page, s.documents) }), nil
 }
 
 // maxFilters bounds the work that one list can ask for.

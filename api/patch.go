@@ -25,7 +25,8 @@ func (s *server) patchImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	value, err := s.readJSON(r)
+	value, room, err := s.readJSON(r)
+	defer room.release()
 	if err != nil {
 		return err
 	}
@@ -34,11 +35,11 @@ func (s *server) patchImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	img, err := s.session(r).Edit(r.Context(), id, edits)
+	room.release() // before the answer waits for the client
 	if err != nil {
 		return err
 	}
-	s.writeImage(w, http.StatusOK, img)
-	return nil
+	return s.writeImage(w, r, http.StatusOK, img)
 }
 
 // parsePatch reads a list of changes.

@@ -3,7 +3,6 @@ package api
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -11,17 +10,19 @@ import (
 // that the kernel may send files.
 type response struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	stall   time.Duration
-	body    *requestBody // of the request, nil when there is none
-	status  int          // 0 until the header is written
-	bytes   int64        // of the body
+	control  *http.ResponseController
+	deadline deadline
+	stall    time.Duration
+	body     *requestBody // of the request, nil when there is none
+	status   int          // 0 until the header is written
+	bytes    int64        // of the body
 }
 
 // wrap wraps both ends of a request. The request is copied: net/http looks at the body of its own to decide whether the
 // connection can be used again.
 func wrap(w http.ResponseWriter, r *http.Request, stall time.Duration) (*response, *http.Request) {
-	resp := &response{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
+	control := http.NewResponseController(w)
+	resp := &response{ResponseWriter: w, control: control, deadline: deadline{set: control.SetWriteDeadline}, stall: stall}
 	if r.ContentLength != 0 && r.Body != nil {
 		resp.body = newRequestBody(r, resp.control, stall)
 		r = r.WithContext(r.Context())
@@ -31,8 +32,8 @@ func wrap(w http.ResponseWriter, r *http.Request, stall time.Duration) (*respons
 	return resp, r
 }
 
-// extend moves the deadline of what is written next. A ResponseWriter of tests may know no deadlines.
-func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.stall)) }
+// extend moves the deadline of what is written next.
+func (w *response) extend() { w.deadline.allow(w.stall) }
 
 // finish prepares the connection for what net/http still sends, and for its next request.
 func (w *response) finish() {
@@ -102,13 +103,4 @@ func (w *response) answerEarly(r *http.Request, code int, body []byte) {
 	default:
 		w.body.drain()
 	}
-}
-
-// writeJSON answers with a document.
-func writeJSON(w http.ResponseWriter, code int, document []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(document)))
-	w.WriteHeader(code)
-	w.Write(document) // a failure shows up in the connection
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -16,10 +17,30 @@ import (
 // Sizes of the pieces in which data is sent; the client must take each within the StallTimeout.
 const (
 	copyPiece = 256 << 10
-	filePiece = 4 << 20
+	filePiece = 256 << 10
+
+	// Where more than manyCopies are under way, each has a small piece: they are slow in any case, and their number is
+	// that of the connections.
+	manyCopies = 128
+	smallPiece = 32 << 10
 )
 
-var pieces = sync.Pool{New: func() any { return new([copyPiece]byte) }}
+var (
+	pieces = sync.Pool{New: func() any { return new([copyPiece]byte) }}
+	copies atomic.Int64 // under way
+)
+
+// borrowPiece returns a buffer, and what gives it back.
+func borrowPiece() (buf []byte, giveBack func()) {
+	if copies.Add(1) > manyCopies {
+		return make([]byte, smallPiece), func() { copies.Add(-1) }
+	}
+	piece := pieces.Get().(*[copyPiece]byte)
+	return piece[:], func() {
+		pieces.Put(piece)
+		copies.Add(-1)
+	}
+}
 
 // send writes n bytes from offset. An error means that the answer is cut short.
 func (s *server) send(ctx context.Context, w *response, r imagestore.Reader, offset, n int64) error {
@@ -34,10 +55,10 @@ func (s *server) send(ctx context.Context, w *response, r imagestore.Reader, off
 
 // sendCopy sends through a buffer, which is faster over loopback than the kernel's own way.
 func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {
-	buf := pieces.Get().(*[copyPiece]byte)
-	defer pieces.Put(buf)
+	buf, giveBack := borrowPiece()
+	defer giveBack()
 	for n > 0 {
-		p := buf[:min(n, copyPiece)]
+		p := buf[:min(n, int64(len(buf)))]
 		got, err := r.ReadAt(ctx, p, offset)
 		if got < len(p) {
 			if err == nil || err == io.EOF {

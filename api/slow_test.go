@@ -3,9 +3,12 @@ package api
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -37,12 +40,18 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)
 
 // inBubble runs fn with a server in a bubble; dial connects to it.
 func inBubble(t *testing.T, f *fakeImages, fn func(t *testing.T, dial func() net.Conn)) {
+	withServer(t, func(c *Config) { c.Images = f.as }, func(t *testing.T, _ *server, dial func() net.Conn) { fn(t, dial) })
+}
+
+// withServer runs fn in a bubble with a server whose inside it can see. change sets at least the images.
+func withServer(t *testing.T, change func(*Config), fn func(t *testing.T, s *server, dial func() net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		srv := NewServer(newHandler(t, f, func(c *Config) { c.Logger = nil }), nil)
+		handler := newHandler(t, nil, func(c *Config) { c.Logger = nil }, change)
+		srv := NewServer(handler, nil)
 		done := make(chan error)
 		go func() { done <- srv.Serve(l) }()
-		fn(t, func() net.Conn {
+		fn(t, handler.(*server), func() net.Conn {
 			client, server := net.Pipe()
 			l.conns <- server
 			return client
@@ -195,10 +204,22 @@ func TestSlowHeadersAndIdleConnections(t *testing.T) {
 // TestDownloadsThatNobodyTakes: a client that stops reading is left after a minute, one that reads slowly is served.
 func TestDownloadsThatNobodyTakes(t *testing.T) {
 	const size = 4 * copyPiece
+	path := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, sendfile := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sendfile=%v", sendfile), func(t *testing.T) { downloadSlowly(t, path, size, sendfile) })
+	}
+}
+
+func downloadSlowly(t *testing.T, path string, size int, sendfile bool) {
 	f := newFake()
-	f.add(image.Image{ID: anID, Owner: "p1"}, strings.Repeat("x", size))
+	f.add(image.Image{ID: anID, Owner: "p1"}, "")
+	f.opened = func() (*fileReader, error) { return openFile(path) }
 	ask := "GET /v2/images/" + anID + "/file HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-	inBubble(t, f, func(t *testing.T, dial func() net.Conn) {
+	change := func(c *Config) { c.Images, c.Sendfile = f.as, sendfile }
+	withServer(t, change, func(t *testing.T, _ *server, dial func() net.Conn) {
 		slow := dial()
 		defer slow.Close()
 		go io.WriteString(slow, ask)
@@ -229,8 +250,33 @@ func TestDownloadsThatNobodyTakes(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute + time.Second)
-		if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= size {
+		if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= int64(size) {
 			t.Errorf("a client that was away got %d bytes, %v", n, err)
+		}
+	})
+}
+
+// TestManySlowDownloads: many clients that take nothing share less than a large buffer for each of them would be.
+func TestManySlowDownloads(t *testing.T) {
+	f := newFake()
+	f.add(image.Image{ID: anID, Owner: "p1"}, strings.Repeat("x", 4*copyPiece))
+	inBubble(t, f, func(t *testing.T, dial func() net.Conn) {
+		before := heap()
+		for range 600 {
+			c := dial()
+			defer c.Close()
+			go io.WriteString(c, "GET /v2/images/"+anID+"/file HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		}
+		synctest.Wait()
+		if n := copies.Load(); n != 600 {
+			t.Errorf("%d downloads are under way", n)
+		}
+		if used := heap() - before; used > 100<<20 {
+			t.Errorf("%d MiB are held", used>>20)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := copies.Load(); n != 0 {
+			t.Errorf("%d downloads are still under way", n)
 		}
 	})
 }
