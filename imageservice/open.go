@@ -47,10 +47,11 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (*Dat
 	return &Data{Image: img, Reader: r}, nil
 }
 
-// openData tries the image's locations, the best first.
+// openData tries the image's locations, the best first. Errors: image.ErrStoreOffline when a copy may be reached later,
+// image.ErrDataMissing, image.ErrNotFound when the image was deleted meanwhile.
 func (s *Service) openData(ctx context.Context, img *image.Image, prefer []string) (imagestore.Reader, error) {
-	var failed []error
-	for _, loc := range s.stores.Order(img.Locations, prefer) {
+	failed := error(image.Errorf(image.ErrDataMissing, "The data of image %s is missing: it lies in no store.", img.ID))
+	for i, loc := range s.stores.Order(img.Locations, prefer) {
 		r, err := s.openLocation(ctx, img, loc)
 		if err == nil {
 			return r, nil
@@ -58,21 +59,50 @@ func (s *Service) openData(ctx context.Context, img *image.Image, prefer []strin
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if err := s.stillThere(ctx, img); err != nil {
+			return nil, err
+		}
 		s.log.ErrorContext(ctx, "image data cannot be read", "image_id", img.ID, "store", loc.Store, "error", err)
-		failed = append(failed, err)
-	}
-	for _, err := range failed {
-		if errors.Is(err, image.ErrStoreOffline) {
-			return nil, image.Errorf(image.ErrStoreOffline, "The data of image %s cannot be reached now.", img.ID)
+		if i == 0 || errors.Is(err, image.ErrStoreOffline) && !errors.Is(failed, image.ErrStoreOffline) {
+			failed = explain(img.ID, loc.Store, err)
 		}
 	}
-	return nil, fmt.Errorf("%w: image %s: %w", image.ErrDataMissing, img.ID, errors.Join(failed...))
+	return nil, failed
 }
 
+// stillThere tells whether data is missing because the image was deleted. Errors: image.ErrNotFound.
+func (s *Service) stillThere(ctx context.Context, img *image.Image) error {
+	err := s.db.View(ctx, func(tx metadata.Tx) error {
+		_, err := tx.ImageByNumber(img.Number)
+		return err
+	})
+	if errors.Is(err, image.ErrNotFound) {
+		return notFound(img.ID, err)
+	}
+	return nil // if the database does not say, the store's error counts
+}
+
+// explain gives an error of a store the text that a client is told.
+func explain(id image.ID, store string, err error) error {
+	var written *image.Error
+	switch {
+	case errors.As(err, &written):
+		return err
+	case errors.Is(err, image.ErrStoreOffline):
+		return fmt.Errorf("%w (%w)", image.Errorf(image.ErrStoreOffline,
+			"The data of image %s cannot be reached now: store %q is offline, or not configured any more.", id, store), err)
+	}
+	return fmt.Errorf("%w (%w)", image.Errorf(image.ErrDataMissing, "The data of image %s is missing from store %q, or cannot be read there. %s",
+		id, store, howToRestore), err)
+}
+
+const howToRestore = "Restore it from a backup, or delete the image and upload it again."
+
+// openLocation opens one copy.
 func (s *Service) openLocation(ctx context.Context, img *image.Image, loc image.Location) (imagestore.Reader, error) {
 	store, ok := s.stores.Get(loc.Store)
 	if !ok {
-		return nil, image.Errorf(image.ErrStoreOffline, "store %q is not configured", loc.Store)
+		return nil, fmt.Errorf("store %s is not configured any more: %w", loc.Store, image.ErrStoreOffline)
 	}
 	r, err := store.Open(ctx, loc)
 	if err != nil {
@@ -80,7 +110,8 @@ func (s *Service) openLocation(ctx context.Context, img *image.Image, loc image.
 	}
 	if img.Size != nil && r.Size() != *img.Size {
 		r.Close()
-		return nil, image.Errorf(image.ErrDataMissing, "%d bytes are there of %d", r.Size(), *img.Size)
+		return nil, image.Errorf(image.ErrDataMissing, "The data of image %s is missing or damaged: store %q holds %d bytes where %d were uploaded. %s",
+			img.ID, loc.Store, r.Size(), *img.Size, howToRestore)
 	}
 	return r, nil
 }

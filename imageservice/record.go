@@ -28,7 +28,7 @@ func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (
 	if err := s.checkEdits(blank, img); err != nil {
 		return nil, err
 	}
-	if err := s.svc.checkQuotas(img); err != nil {
+	if err := s.svc.checkQuotas(blank, img); err != nil {
 		return nil, err
 	}
 	err := s.svc.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.CreateImage(img) })
@@ -65,7 +65,7 @@ func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*i
 		if err := s.checkEdits(before, img); err != nil {
 			return false, err
 		}
-		return len(edits) > 0, s.svc.checkQuotas(img)
+		return len(edits) > 0, s.svc.checkQuotas(before, img)
 	})
 }
 
@@ -79,8 +79,9 @@ func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
 		if have {
 			return false, nil
 		}
+		before := img.Clone()
 		img.Tags = slices.Insert(img.Tags, at, tag)
-		return true, cmp.Or(img.CheckText(), s.svc.checkQuotas(img))
+		return true, cmp.Or(img.CheckText(), s.svc.checkQuotas(before, img))
 	})
 	return err
 }
@@ -143,12 +144,22 @@ func (s *Session) change(ctx context.Context, id image.ID, fn func(*image.Image)
 	return img, err
 }
 
-func (s *Service) checkQuotas(img *image.Image) error {
-	if n := len(img.Properties); s.limits.Properties >= 0 && n > s.limits.Properties {
-		return &image.QuotaError{Resource: "image_property_quota", Limit: int64(s.limits.Properties), Attempted: int64(n)}
+// checkQuotas refuses properties and tags that are added beyond a limit. What an image has already it keeps when the limit
+// is lowered, and may give away in parts.
+func (s *Service) checkQuotas(before, after *image.Image) error {
+	if n := len(after.Properties); s.limits.Properties >= 0 && n > s.limits.Properties {
+		for name := range after.Properties {
+			if _, had := before.Properties[name]; !had {
+				return &image.QuotaError{Resource: "image_property_quota", Limit: int64(s.limits.Properties), Attempted: int64(n)}
+			}
+		}
 	}
-	if n := len(img.Tags); s.limits.Tags >= 0 && n > s.limits.Tags {
-		return &image.QuotaError{Resource: "image_tag_quota", Limit: int64(s.limits.Tags), Attempted: int64(n)}
+	if n := len(after.Tags); s.limits.Tags >= 0 && n > s.limits.Tags {
+		for _, tag := range after.Tags {
+			if !slices.Contains(before.Tags, tag) {
+				return &image.QuotaError{Resource: "image_tag_quota", Limit: int64(s.limits.Tags), Attempted: int64(n)}
+			}
+		}
 	}
 	return nil
 }

@@ -43,25 +43,40 @@ func openDB(t *testing.T, dir string) metadata.DB {
 
 func openOn(t *testing.T, db metadata.DB, dir string, wrap func(imagestore.Writer) imagestore.Writer, trash bool) *imageservice.Service {
 	t.Helper()
-	files, err := filestore.Open(filestore.Config{ID: "local", Dirs: []filestore.Dir{{Path: filepath.Join(dir, "images")}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { files.Close() })
-	var store imagestore.Writer = files
+	var store imagestore.Writer = openFiles(t, "local", filepath.Join(dir, "images"))
 	if wrap != nil {
 		store = wrap(store)
 	}
-	stores, err := imagestore.NewSet(imagestore.Entry{ID: "local", Store: store, Default: true, Local: true})
+	return openWith(t, imageservice.Config{DB: db, TrashInUse: trash}, imagestore.Entry{ID: "local", Store: store, Default: true, Local: true})
+}
+
+// openFiles returns a store with directories, the first one preferred.
+func openFiles(t *testing.T, id string, dirs ...string) *filestore.Store {
+	t.Helper()
+	cfg := filestore.Config{ID: id}
+	for i, dir := range dirs {
+		cfg.Dirs = append(cfg.Dirs, filestore.Dir{Path: dir, Priority: -i})
+	}
+	store, err := filestore.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ingester, err := ingest.New(ingest.Config{})
-	if err != nil {
+	t.Cleanup(func() { store.Close() })
+	return store
+}
+
+// openWith fills in what the configuration lacks. The heart of the new instance beats once.
+func openWith(t *testing.T, cfg imageservice.Config, entries ...imagestore.Entry) *imageservice.Service {
+	t.Helper()
+	var err error
+	if cfg.Stores, err = imagestore.NewSet(entries...); err != nil {
 		t.Fatal(err)
 	}
-	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: t.Name() + string(image.NewID()),
-		TrashInUse: trash})
+	if cfg.Ingest, err = ingest.New(ingest.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Instance = t.Name() + string(image.NewID())
+	svc, err := imageservice.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

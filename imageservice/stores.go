@@ -88,16 +88,9 @@ func (s *Service) Audit(ctx context.Context, report func(Finding)) error {
 
 func (s *Service) knownLocation(ctx context.Context, store, url string) (known bool, err error) {
 	err = s.db.View(ctx, func(tx metadata.Tx) error {
-		known, err = tx.LocationExists(store, url)
-		if known || err != nil {
-			return err
-		}
-		if known, err = movedLocation(tx, store, url); known || err != nil {
-			return err
-		}
-		uploads, err := tx.Uploads() // an object may have its name before its record says active
-		for _, u := range uploads {
-			known = known || u.Store == store && s.locate(u).URL == url
+		known, err = tx.LocationExists(store, url) // of an upload, too: an object may have its name before its record says active
+		if !known && err == nil {
+			known, err = movedLocation(tx, store, url)
 		}
 		return err
 	})
@@ -122,16 +115,6 @@ func movedLocation(tx metadata.Tx, store, url string) (bool, error) {
 	return slices.ContainsFunc(img.Locations, func(l image.Location) bool {
 		return l.Store == store && path.Base(l.URL) == name
 	}), nil
-}
-
-// locate returns where the object of a reservation is, or would be.
-func (s *Service) locate(u image.Upload) image.Location {
-	store, _ := s.stores.Get(u.Store)
-	writer, ok := store.(imagestore.Writer)
-	if !ok {
-		return image.Location{}
-	}
-	return writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object})
 }
 
 // auditPage bounds what an audit of the images looks at in one transaction.
@@ -169,7 +152,9 @@ func (s *Service) auditImages(ctx context.Context, report func(Finding)) error {
 		}
 		after = page[len(page)-1].Number
 		for _, img := range images {
-			s.auditImage(ctx, img, report, away)
+			if err := s.auditImage(ctx, img, report, away); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -180,8 +165,8 @@ type offline struct {
 	others int
 }
 
-// auditImage opens every copy of an active image's data.
-func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(Finding), away map[string]*offline) {
+// auditImage opens every copy of an active image's data. It fails only when ctx ends.
+func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(Finding), away map[string]*offline) error {
 	if len(img.Locations) == 0 {
 		report(Finding{ImageID: img.ID, Problem: "the image is active but has no data"})
 	}
@@ -190,6 +175,12 @@ func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(
 		if err == nil {
 			r.Close()
 			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, image.ErrStoreOffline) && s.stillThere(ctx, img) != nil {
+			return nil
 		}
 		f := Finding{Store: loc.Store, ImageID: img.ID, Problem: err.Error()}
 		key := loc.Store + "\n" + f.Problem
@@ -202,4 +193,5 @@ func (s *Service) auditImage(ctx context.Context, img *image.Image, report func(
 			away[key] = &offline{first: f}
 		}
 	}
+	return nil
 }

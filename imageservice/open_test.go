@@ -1,0 +1,189 @@
+package imageservice_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+func objectFile(dir string, id image.ID) string {
+	return filepath.Join(dir, "images", string(id[:2]), string(id))
+}
+
+// checkLost makes sure that a download fails, and that the client is told what is wrong where.
+func checkLost(t *testing.T, s session, id image.ID, want error, words ...string) {
+	t.Helper()
+	_, err := s.Download(t.Context(), id)
+	var written *image.Error
+	if !errors.Is(err, want) || !errors.As(err, &written) {
+		t.Errorf("Download = %v, want %v with a text for the client", err, want)
+		return
+	}
+	for _, word := range append(words, string(id)) {
+		if !strings.Contains(written.Text, word) {
+			t.Errorf("the client is told %q, want %q in it", written.Text, word)
+		}
+	}
+}
+
+// TestLostData tells the client which data is lost in which store, and goes on with other images.
+func TestLostData(t *testing.T) {
+	dir := t.TempDir()
+	s := session{open(t, dir, nil).As(admin)}
+	short, long, gone, kept := active(t, s, "short", "data"), active(t, s, "long", "data"), active(t, s, "gone", "data"), active(t, s, "kept", "data")
+	if err := os.Truncate(objectFile(dir, short.ID), 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(objectFile(dir, long.ID), []byte("data!"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(objectFile(dir, gone.ID)); err != nil {
+		t.Fatal(err)
+	}
+	checkLost(t, s, short.ID, image.ErrDataMissing, "missing or damaged", `"local"`, "3 bytes", "4 were", "backup")
+	checkLost(t, s, long.ID, image.ErrDataMissing, "missing or damaged", `"local"`, "5 bytes", "4 were", "backup")
+	checkLost(t, s, gone.ID, image.ErrDataMissing, "missing", `"local"`, "backup")
+	if got, err := s.Download(t.Context(), kept.ID); string(got) != "data" {
+		t.Errorf("Download = %q, %v", got, err)
+	}
+}
+
+// TestOtherCopiesAreTried loses one copy after the other of an image that two stores have.
+func TestOtherCopiesAreTried(t *testing.T) {
+	dir, db := t.TempDir(), openDB(t, t.TempDir())
+	second := openFiles(t, "second", t.TempDir())
+	entries := []imagestore.Entry{
+		{ID: "local", Store: openFiles(t, "local", filepath.Join(dir, "images")), Default: true, Local: true},
+		{ID: "second", Store: second},
+	}
+	s := session{openWith(t, imageservice.Config{DB: db}, entries...).As(admin)}
+	img := active(t, s, "disk", "data")
+	copied, err := second.Put(t.Context(), imagestore.Object{ImageID: img.ID, Name: string(img.ID)}, storetest.NewSource([]byte("data"), 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img.Locations = append(img.Locations, copied)
+	if err := db.Update(t.Context(), func(tx metadata.WriteTx) error { return tx.SaveImage(img) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(objectFile(dir, img.ID), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Download(t.Context(), img.ID); string(got) != "data" {
+		t.Errorf("Download with one copy lost = %q, %v", got, err)
+	}
+	s = session{openWith(t, imageservice.Config{DB: db}, entries[0]).As(admin)}
+	checkLost(t, s, img.ID, image.ErrStoreOffline, "cannot be reached", `"second"`) // it may come back
+	if err := second.Delete(t.Context(), copied); err != nil {
+		t.Fatal(err)
+	}
+	s = session{openWith(t, imageservice.Config{DB: db}, entries...).As(admin)}
+	checkLost(t, s, img.ID, image.ErrDataMissing, `"local"`)
+}
+
+// opening is a store that calls a function before each Open.
+type opening struct {
+	imagestore.Writer
+	before func(context.Context)
+}
+
+func (o *opening) Open(ctx context.Context, loc image.Location) (imagestore.Reader, error) {
+	o.before(ctx)
+	return o.Writer.Open(ctx, loc)
+}
+
+// openWhile returns a service on a store that calls before, and what the service logs.
+func openWhile(t *testing.T, before *func(context.Context)) (session, *imageservice.Service, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	store := &opening{openFiles(t, "local", filepath.Join(t.TempDir(), "images")), func(ctx context.Context) { (*before)(ctx) }}
+	svc := openWith(t, imageservice.Config{DB: openDB(t, t.TempDir()), Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		imagestore.Entry{ID: "local", Store: store, Default: true})
+	return session{svc.As(admin)}, svc, &log
+}
+
+// TestDeletedWhileOpening is no loss of data, and nobody is alarmed.
+func TestDeletedWhileOpening(t *testing.T) {
+	var before func(context.Context)
+	s, svc, log := openWhile(t, &before)
+	for name, open := range map[string]func(*image.Image) error{
+		"Download": func(img *image.Image) error { _, err := s.Download(t.Context(), img.ID); return err },
+		"Audit": func(img *image.Image) error {
+			return svc.Audit(t.Context(), func(f imageservice.Finding) { t.Errorf("the audit found %+v", f) })
+		},
+	} {
+		img := active(t, s, "disk", "data")
+		before = func(ctx context.Context) {
+			if err := s.Delete(ctx, img.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := open(img); name == "Download" && !errors.Is(err, image.ErrNotFound) || name == "Audit" && err != nil {
+			t.Errorf("%s of an image that is deleted = %v", name, err)
+		}
+	}
+	if strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("the log has errors:\n%s", log)
+	}
+}
+
+// TestAuditEndsWithTheContext does not take for lost what it did not come to look at.
+func TestAuditEndsWithTheContext(t *testing.T) {
+	var before func(context.Context)
+	s, svc, _ := openWhile(t, &before)
+	active(t, s, "a", "data")
+	active(t, s, "b", "data")
+	ctx, cancel := context.WithCancel(t.Context())
+	before = func(context.Context) { cancel() }
+	err := svc.Audit(ctx, func(f imageservice.Finding) { t.Errorf("the audit found %+v", f) })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Audit = %v, want %v", err, context.Canceled)
+	}
+}
+
+// TestLoweredQuotas lets an image keep and give away what it has above a limit that was lowered.
+func TestLoweredQuotas(t *testing.T) {
+	db, store := openDB(t, t.TempDir()), openFiles(t, "local", t.TempDir())
+	serve := func(limits imageservice.Limits) session {
+		svc := openWith(t, imageservice.Config{DB: db, Limits: limits}, imagestore.Entry{ID: "local", Store: store, Default: true})
+		return session{svc.As(admin)}
+	}
+	add := func(name string, value any) image.Edit { return image.Edit{Op: image.EditAdd, Name: name, Value: value} }
+	img, err := serve(imageservice.DefaultLimits).Create(t.Context(), "", []image.Edit{add("a", "1"), add("b", "1"), add("c", "1"),
+		add("tags", []any{"x", "y", "z"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(imageservice.Limits{ImageSize: 1 << 20, Properties: 1, Tags: 1})
+	for _, tt := range []struct {
+		name string
+		edit image.Edit
+		want error
+	}{
+		{"a name", add("name", "new"), nil},
+		{"another value", add("a", "2"), nil},
+		{"one property less", image.Edit{Op: image.EditRemove, Name: "b"}, nil},
+		{"one tag less", add("tags", []any{"y", "z"}), nil},
+		{"another property", add("d", "1"), image.ErrTooLarge},
+		{"other tags", add("tags", []any{"v", "w"}), image.ErrTooLarge},
+		{"one tag", add("tags", []any{"v"}), nil},
+	} {
+		if _, err := s.Edit(t.Context(), img.ID, []image.Edit{tt.edit}); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	if err := s.AddTag(t.Context(), img.ID, "w"); !errors.Is(err, image.ErrTooLarge) {
+		t.Errorf("AddTag = %v, want %v", err, image.ErrTooLarge)
+	}
+}
