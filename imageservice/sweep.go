@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -68,17 +69,29 @@ func (s *Service) SweepUploads(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// settle ends a reservation that nobody works on: unless the image became active through it, its object is removed and
-// the image is queued again. A reservation that cannot be settled stays, so that it is tried again.
+// settle ends a reservation that nobody works on: unless the image became active through it, its object is removed, or
+// noted as garbage if its store is away, and the image is queued again. A reservation that cannot be settled stays, so
+// that it is tried again.
 func (s *Service) settle(ctx context.Context, u image.Upload) error {
 	pending, err := s.claim(ctx, u)
 	if err != nil || !pending {
 		return err
 	}
-	if err := s.removeObject(ctx, u); err != nil {
+	u.Instance = s.instance
+	left, err := s.removeObject(ctx, u)
+	if err != nil {
 		return err
 	}
 	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		if mine, err := reserved(tx, u); err != nil || !mine {
+			return err // this process was taken for dead meanwhile, and the image may have been uploaded anew
+		}
+		if left.URL != "" {
+			g := image.Garbage{Number: u.Number, ImageID: u.ImageID, Location: left, Since: s.timestamp()}
+			if err := tx.AddGarbage(g); err != nil {
+				return err
+			}
+		}
 		img, err := tx.ImageByNumber(u.Number)
 		switch {
 		case errors.Is(err, image.ErrNotFound): // deleted meanwhile
@@ -97,16 +110,12 @@ func (s *Service) settle(ctx context.Context, u image.Upload) error {
 	})
 }
 
-// claim makes the reservation this instance's, and reports whether it is still there. The write matters: a commit that
-// reported failure may have reached the disk all the same, and only a later commit tells for good which of the two
-// holds. Until then no byte may be removed.
+// claim makes the reservation this instance's, and reports whether it is still as u has it: who comes second must leave it
+// to who came first. The write matters: a commit that reported failure may have reached the disk all the same, and only
+// a later commit tells for good which of the two holds. Until then no byte may be removed.
 func (s *Service) claim(ctx context.Context, u image.Upload) (pending bool, err error) {
 	err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		now, err := tx.Upload(u.Number)
-		pending = err == nil && now.ID == u.ID
-		if errors.Is(err, image.ErrNotFound) {
-			return nil // the commit that reported failure took effect, and the image is active
-		}
+		pending, err = reserved(tx, u)
 		if err != nil || !pending {
 			return err
 		}
@@ -115,16 +124,35 @@ func (s *Service) claim(ctx context.Context, u image.Upload) (pending bool, err 
 	return pending, err
 }
 
-func (s *Service) removeObject(ctx context.Context, u image.Upload) error {
+// reserved reports whether the reservation is there and held by the instance that u names. It is not when the image became
+// active through it, or when somebody else settled or claimed it.
+func reserved(tx metadata.Tx, u image.Upload) (bool, error) {
+	now, err := tx.Upload(u.Number)
+	if errors.Is(err, image.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && now.ID == u.ID && now.Instance == u.Instance, err
+}
+
+// removeObject removes what the upload may have left, or returns where it is if that cannot be done now.
+func (s *Service) removeObject(ctx context.Context, u image.Upload) (left image.Location, err error) {
 	store, ok := s.stores.Get(u.Store)
 	if !ok {
-		return image.Errorf(image.ErrStoreOffline, "Store %q is not configured any more", u.Store)
+		return left, image.Errorf(image.ErrStoreOffline, "Store %q is not configured any more", u.Store)
 	}
 	writer, ok := store.(imagestore.Writer)
 	if !ok {
-		return image.Errorf(image.ErrStoreReadOnly, "Store %q does not delete", u.Store)
+		return left, image.Errorf(image.ErrStoreReadOnly, "Store %q does not delete", u.Store)
 	}
-	return writer.Delete(ctx, writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object}))
+	loc := writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object})
+	if err := writer.Delete(ctx, loc); err != nil {
+		if ctx.Err() != nil || loc.URL == "" {
+			return left, err
+		}
+		s.log.WarnContext(ctx, "the data of a failed upload stays for now", "image_id", u.ImageID, "store", u.Store, "error", err)
+		return loc, nil
+	}
+	return left, nil
 }
 
 // garbagePage bounds what CollectGarbage looks at in one transaction.
@@ -132,6 +160,11 @@ const garbagePage = 256
 
 // CollectGarbage removes bytes whose record is gone, save those that somebody still holds open.
 func (s *Service) CollectGarbage(ctx context.Context) error {
+	return s.collect(ctx, func(image.Garbage) bool { return true })
+}
+
+// collect removes the garbage that is wanted.
+func (s *Service) collect(ctx context.Context, wanted func(image.Garbage) bool) error {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
 	var failed []error
@@ -145,7 +178,7 @@ func (s *Service) CollectGarbage(ctx context.Context) error {
 			return errors.Join(append(failed, err)...)
 		}
 		after = page[len(page)-1].ID
-		removed, err := s.removeBytes(ctx, page)
+		removed, err := s.removeBytes(ctx, slices.DeleteFunc(page, func(g image.Garbage) bool { return !wanted(g) }))
 		if err != nil {
 			failed = append(failed, err)
 		}

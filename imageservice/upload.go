@@ -1,10 +1,13 @@
 package imageservice
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -46,8 +49,12 @@ func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
 	result, err := s.svc.ingest.Copy(ctx, ingest.Request{Body: up.Body, Size: size, MaxSize: s.svc.limits.ImageSize,
 		Store: store, Object: imagestore.Object{ImageID: id, Name: res.Object},
 		DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat})
-	if err == nil {
+	switch {
+	case err == nil:
 		err = s.svc.activate(ctx, res, result)
+	case errors.Is(err, image.ErrConflict):
+		err = fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict,
+			"Store %q still held data of image %s that no record names. It is removed now: upload again.", storeID, id), err)
 	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause == errDeleted {
@@ -95,7 +102,8 @@ func (s *Service) target(id string) (string, imagestore.Writer, error) {
 func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, store imagestore.Writer, size int64,
 	cancel context.CancelCauseFunc) (res image.Upload, img *image.Image, err error) {
 	uploadID := rand.Text()
-	s.svc.remember(uploadID, cancel) // before the record exists, or a sweep could take it for a dead one
+	plain := store.Locate(imagestore.Object{ImageID: id, Name: string(id)}) // a disk that is slow must not hold up all writers
+	s.svc.remember(uploadID, cancel)                                        // before the record exists, or a sweep could take it for a dead one
 	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
 		if img, err = s.writable(tx, id); err != nil {
 			return err
@@ -109,7 +117,7 @@ func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, stor
 		img.UpdatedAt = s.svc.timestamp()
 		res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: storeID, Instance: s.svc.instance,
 			Bytes: size, Started: img.UpdatedAt}
-		if res.Object, err = objectName(tx, id, uploadID, storeID, store); err != nil {
+		if res.Object, err = objectName(tx, res, plain); err != nil {
 			return err
 		}
 		if err := tx.AddUpload(res); err != nil {
@@ -123,14 +131,23 @@ func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, stor
 	return res, img, err
 }
 
-// objectName is the image's id, unless an object of that name still waits for its removal.
-func objectName(tx metadata.Tx, id image.ID, uploadID, storeID string, store imagestore.Writer) (string, error) {
-	plain := imagestore.Object{ImageID: id, Name: string(id)}
-	taken, err := tx.LocationExists(storeID, store.Locate(plain).URL)
-	if err != nil || !taken {
-		return plain.Name, err
+// objectName is the image's id, unless an object of that name still waits for its removal. plain is where it would be.
+func objectName(tx metadata.Tx, res image.Upload, plain image.Location) (string, error) {
+	name := string(res.ImageID)
+	taken, err := tx.LocationExists(res.Store, plain.URL)
+	for after := int64(0); err == nil && !taken; { // garbage of this image may lie in a directory that is away
+		var page []image.Garbage
+		page, err = tx.Garbage(after, garbagePage)
+		if len(page) == 0 {
+			break
+		}
+		after = page[len(page)-1].ID
+		taken = slices.ContainsFunc(page, func(g image.Garbage) bool { return g.Number == res.Number && g.Location.Store == res.Store })
 	}
-	return plain.Name + "." + uploadID[:8], nil
+	if err != nil || !taken {
+		return name, err
+	}
+	return name + "." + res.ID[:8], nil
 }
 
 func (s *Service) remember(upload string, cancel context.CancelCauseFunc) {
@@ -162,6 +179,9 @@ func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.
 		if err != nil {
 			return err
 		}
+		if mine, err := reserved(tx, res); err != nil || !mine {
+			return cmp.Or(err, errTakenOver)
+		}
 		before := img.Status
 		if err := img.SetStatus(image.Active); err != nil {
 			return err
@@ -180,6 +200,9 @@ func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.
 	}
 	return err
 }
+
+// errTakenOver is told when another instance took this one for dead while it was uploading, and removed what there was.
+var errTakenOver = image.Errorf(image.ErrConflict, "The upload was given up while this server did not answer. Upload the data again.")
 
 // abandonTimeout bounds the cleaning up after a failed upload; what it does not reach is the sweep's.
 const abandonTimeout = 30 * time.Second
