@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -122,6 +123,31 @@ func TestStoreThatTakesAPart(t *testing.T) {
 	if _, err := in.Copy(t.Context(), req); err == nil {
 		t.Error("Copy succeeds")
 	}
+	checkNothingLeft(t, in, store)
+}
+
+// A panic over the bytes fails their transfer alone, and one of a store leaves neither goroutines nor buffers behind.
+func TestPanics(t *testing.T) {
+	store, in := newStore(t), newIngester(t, Config{})
+	body := io.MultiReader(bytes.NewReader(storetest.Random(3*bufferSize)), bodyFunc(func([]byte) (int, error) { panic("hostile bytes") }))
+	if _, err := in.Copy(t.Context(), upload(store, body)); err == nil || !strings.Contains(err.Error(), "hostile bytes") {
+		t.Errorf("Copy = %v, want the panic", err)
+	}
+	checkNothingLeft(t, in, store)
+	func() {
+		defer func() {
+			if got := recover(); got != "store" {
+				t.Errorf("recovered %v, want the store's panic", got)
+			}
+		}()
+		bad := putFunc{store, func(ctx context.Context, src imagestore.Source) error {
+			if _, err := src.Next(ctx); err != nil {
+				return err
+			}
+			panic("store")
+		}}
+		in.Copy(t.Context(), upload(bad, endless{}))
+	}()
 	checkNothingLeft(t, in, store)
 }
 

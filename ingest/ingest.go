@@ -77,7 +77,7 @@ func New(cfg Config) (*Ingester, error) {
 }
 
 // Copy stores all of req.Body. When it returns nil the bytes survive a power cut; when it fails nothing of them is left,
-// and none of its goroutines either. When ctx ends, the error is its cause.
+// and none of its goroutines either. When ctx ends, the error is its cause. A panic over the bytes is an error.
 // Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced; image.ErrInterrupted when Body
 // breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong format; those of Put.
 func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
@@ -90,19 +90,16 @@ func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
 	}
 	defer lease.leave()
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-
 	t := newTransfer(in, req, lease, cancel)
 	t.start(ctx)
+	defer t.stop()
+	defer cancel(nil) // first, also when the store panics
 	loc, err := req.Store.Put(ctx, req.Object, t.asSource())
 	if err == nil && !t.source.ended {
 		err = errors.New("the store did not take all of the data")
 	}
 	if err != nil {
 		cancel(err) // unless there was a cause before, of which err is a consequence
-	}
-	t.stop()
-	if err != nil {
 		return Result{}, context.Cause(ctx)
 	}
 	return t.result(loc), nil

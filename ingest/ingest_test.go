@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"crypto/sha512"
 	"encoding/binary"
@@ -11,8 +12,6 @@ import (
 	"net"
 	"testing"
 	"testing/iotest"
-
-	"context"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/image"
-
 	"github.com/vitrine-image/vitrine/internal/hashes"
 )
 
@@ -105,12 +105,8 @@ func (t *transfer) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, readErr := t.fill(b.space)
-		if ctx.Err() != nil {
-			b.giveBack()
-			return context.Cause(ctx)
-		}
-		if err := t.look(b.space[:n], readErr); err != nil {
+		n, readErr, err := t.take(ctx, b.space)
+		if err != nil {
 			b.giveBack()
 			return err
 		}
@@ -119,6 +115,20 @@ func (t *transfer) read(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// take fills p and looks at what came. The bytes are hostile: if they make the inspector panic, only their transfer fails.
+func (t *transfer) take(ctx context.Context, p []byte) (n int, readErr, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic while looking at the data: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	n, readErr = t.fill(p)
+	if ctx.Err() != nil {
+		return n, readErr, context.Cause(ctx)
+	}
+	return n, readErr, t.look(p[:n], readErr)
 }
 
 // fill reads until p is full or one byte more than allowed has come, so that buffers hold whole blocks.
