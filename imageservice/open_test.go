@@ -159,7 +159,9 @@ func TestLoweredQuotas(t *testing.T) {
 		svc := openWith(t, imageservice.Config{DB: db, Limits: limits}, imagestore.Entry{ID: "local", Store: store, Default: true})
 		return session{svc.As(admin)}
 	}
-	add := func(name string, value any) image.Edit { return image.Edit{Op: image.EditAdd, Name: name, Value: value} }
+	add := func(name string, value any) image.Edit {
+		return image.Edit{Op: image.EditAdd, Name: name, Value: value}
+	}
 	img, err := serve(imageservice.DefaultLimits).Create(t.Context(), "", []image.Edit{add("a", "1"), add("b", "1"), add("c", "1"),
 		add("tags", []any{"x", "y", "z"})})
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 
 // A Store reads image data kept in one place. It is safe for concurrent use.
 type Store interface {
-	// Open returns a Reader over the data at loc; close it. Errors: image.ErrDataMissing, image.ErrStoreOffline.
+	// Open returns a Reader over the data at loc; close it. Errors: image.ErrDataMissing, also when just this data cannot
+	// be read, and image.ErrStoreOffline when nothing of the store can be read now.
 	Open(ctx context.Context, loc image.Location) (Reader, error)
 }
 
