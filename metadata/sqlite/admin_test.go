@@ -76,9 +76,14 @@ func TestCheck(t *testing.T) {
 	for _, tt := range []struct{ name, sql, want string }{
 		{"nothing wrong", ``, ``},
 		{"a stale list", `DELETE FROM listings WHERE number = 3 AND list > 16`, `image number 3 is not in the lists`},
+		{"a list too many", `INSERT INTO listings VALUES (1, 1, zeroblob(16), 77, 1, '', '', '', '', 0)`, `image number 77 is not`},
 		{"a wrong sort key", `UPDATE listings SET size = 5 WHERE number = 2`, `image number 2 is not in the lists`},
 		{"a lost facet", `DELETE FROM facets WHERE number = 4 AND facet = (SELECT min(facet) FROM facets WHERE number = 4)`, `image number 4 is not`},
 		{"a facet too many", `INSERT INTO facets VALUES (1, zeroblob(16), 1, zeroblob(16), 77)`, `image number 77 is not`},
+		{"a wrong facet", `UPDATE facets SET number = 6 WHERE number = 5`, `image number 5 is not`},
+		{"a lost directory", `DELETE FROM tree WHERE number = 5 AND kind = 2`, `image number 5 is not`},
+		{"a directory too many", `INSERT INTO tree VALUES (0, 0, 0, 77, zeroblob(16), 1, 1, 0, 0, 0)`, `image number 77 is not`},
+		{"a location too many", `INSERT INTO locations VALUES ('local', 'u', 77)`, `image number 77 is not`},
 		{"a wrong directory", `UPDATE tree SET owner = 99 WHERE number = 5`, `image number 5 is not`},
 		{"a lost location", `DELETE FROM locations WHERE number = 1`, `image number 1 is not`},
 		{"an active image without data", `UPDATE images SET locations = '[]' WHERE number = 1; DELETE FROM locations WHERE number = 1`, `nothing tells where its data is`},
@@ -89,12 +94,28 @@ func TestCheck(t *testing.T) {
 		{"an upload of an active image", `INSERT INTO uploads (id, number, store, object, instance, bytes, started) VALUES ('u', 1, 'local', 'o', 'i', -1, 0)`, `is active, but an upload into it is recorded (store local, object o)`},
 		{"saving without an upload", `UPDATE images SET status = 'saving' WHERE number = 1`, `is saving, but no upload`},
 		{"garbage that is in use", `INSERT INTO garbage (number, image_id, store, url, metadata, since) VALUES (0, x'', 'local', 'file:///1', '{}', 0)`, `is garbage, although image`},
+		{"garbage that is staged", `INSERT INTO staged VALUES (1, 'staging', 'u', '{}', 1, 0);
+			INSERT INTO garbage (number, image_id, store, url, metadata, since) VALUES (0, x'', 'staging', 'u', '{}', 0)`, `is garbage, although image`},
+		{"data staged for an active image", `INSERT INTO staged VALUES (1, 'staging', 'u', '{}', 1, 0)`, `is active, but data is staged for it`},
 		{"a member of nothing", `PRAGMA foreign_keys = OFF; INSERT INTO members VALUES (999, 'p', 'accepted', 0, 0)`, `a row of members`},
 		{"staged data of an active image", `INSERT INTO staged VALUES (1, 'staging', 'file:///s', '{}', 1, 0)`, `is active, but data is staged for it (store staging`},
 		{"a wrong usage", `UPDATE usage SET bytes = bytes + 1`, `are recorded`},
 		{"a lost usage", `DELETE FROM usage`, `but nothing is recorded`},
 		{"usage of nobody", `INSERT INTO usage VALUES ('nobody', 1, 0, 0)`, `project "nobody" uses 0 images`},
-		{"a feed beyond its end", `UPDATE sqlite_sequence SET seq = 1 WHERE name = 'changes'`, `beyond the end of the feed`},
+		{"a member of a deleted image", `UPDATE images SET status = 'deleted' WHERE number = 2`, `is deleted, but p2 is still a member`},
+		{"a feed beyond its end", `UPDATE sqlite_sequence SET seq = 1 WHERE name = 'changes'`, `the counter of changes stands at 1, but 8 was given`},
+		{"numbers to be given twice", `UPDATE sqlite_sequence SET seq = 7 WHERE name = 'images'`, `the counter of images stands at 7, but 8 was given`},
+		{"a lost counter", `DELETE FROM sqlite_sequence WHERE name = 'labels'`, `the counter of labels stands at 0`},
+		{"garbage without a counter", `INSERT INTO garbage (id, number, image_id, store, url, metadata, since) VALUES (5, 0, x'', 'local', 'u', '{}', 0);
+			UPDATE sqlite_sequence SET seq = 4 WHERE name = 'garbage'`, `the counter of garbage stands at 4, but 5 was given`},
+		{"lost changes", `DELETE FROM changes WHERE sequence IN (3, 4)`, `2 changes are gone`},
+		{"lost changes at the end", `DELETE FROM changes WHERE sequence = 8`, `1 changes are gone`},
+		{"changes dropped that never were", `UPDATE meta SET value = '99' WHERE key = 'changes_dropped_through'`, `dropped through 99, beyond the end of the feed (8)`},
+		{"a lost record", `DELETE FROM meta WHERE key = 'changes_dropped_through'`, `the record changes_dropped_through is gone`},
+		{"a lost index", `DROP INDEX listings_name`, `the index listings_name is gone`},
+		{"another index", `DROP INDEX listings_name; CREATE INDEX listings_name ON listings (name)`, `the index listings_name is not as`},
+		{"a lost table", `DROP TABLE stores`, `the table stores is gone`},
+		{"a trigger", `CREATE TRIGGER nosy AFTER INSERT ON images BEGIN SELECT 1; END`, `a trigger nosy that this version does not know`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "vitrine.db")
@@ -111,6 +132,25 @@ func TestCheck(t *testing.T) {
 				t.Errorf("problems %q, want one with %q", problems, tt.want)
 			}
 		})
+	}
+}
+
+// TestCheckCounts breaks every image: a few are named and the others counted.
+func TestCheckCounts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine.db")
+	fill(t, open(t, path), 60)
+	run(t, path, `DELETE FROM labels`)
+	problems := check(t, path)
+	named := 0
+	for _, p := range problems {
+		if strings.Contains(p, "needs a label") && !strings.HasPrefix(p, "and ") {
+			named++
+		}
+	}
+	if named != 50 || !slices.ContainsFunc(problems, func(p string) bool {
+		return strings.HasPrefix(p, "and ") && strings.Contains(p, "more of the kind: image .. needs a label")
+	}) {
+		t.Errorf("%d problems of one kind are named, want 50 and a count: %q", named, problems)
 	}
 }
 

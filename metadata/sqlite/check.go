@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"maps"
+	"net/url"
+	"regexp"
 	"slices"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -20,6 +23,7 @@ const maxProblems = 50
 type checker struct {
 	*tx
 	problems []string
+	kinds    map[string]int // how many problems of each format there are
 	labels   map[metadata.LabelKind]map[string]int64
 	// For each image, the hashes of the rows that it should have in the derived tables, less those of the rows that it has:
 	// 0 when they agree.
@@ -40,16 +44,18 @@ func Check(ctx context.Context, path string) (problems []string, err error) {
 		return nil, err
 	}
 	defer c.exec("ROLLBACK")
-	k := &checker{tx: &tx{ctx: ctx, conn: c}, balance: map[int64]uint64{}, seed: maphash.MakeSeed(), usage: map[string]use{}}
-	if err := k.integrity(); err != nil || len(k.problems) > 0 {
-		return k.problems, err // what is read from a damaged file proves nothing
-	}
-	for _, check := range []func() error{k.foreignKeys, k.readLabels, k.images, k.uploadsAndImages, k.derived, k.usages, k.feed} {
-		if err := check(); err != nil {
-			return k.problems, err
+	k := &checker{tx: &tx{ctx: ctx, conn: c}, kinds: map[string]int{}, balance: map[int64]uint64{}, seed: maphash.MakeSeed(), usage: map[string]use{}}
+	for _, check := range []func() error{k.integrity, k.schema} {
+		if err := check(); err != nil || len(k.kinds) > 0 {
+			return k.all(), err // what is read from a damaged file or from unknown tables proves nothing
 		}
 	}
-	return k.problems, nil
+	for _, check := range []func() error{k.foreignKeys, k.readLabels, k.images, k.uploadsAndImages, k.derived, k.usages, k.counters, k.feed} {
+		if err := check(); err != nil {
+			return k.all(), err
+		}
+	}
+	return k.all(), nil
 }
 
 // openExisting opens a database of this program's version for reading.
@@ -75,33 +81,92 @@ func openExisting(ctx context.Context, path string) (*conn, error) {
 	return c, nil
 }
 
+func (k *checker) problem(format string, args ...any) {
+	if k.kinds[format]++; k.kinds[format] <= maxProblems {
+		k.problems = append(k.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// all returns the problems, and at the end how many there are of the kinds that have too many.
+func (k *checker) all() []string {
+	for _, format := range slices.Sorted(maps.Keys(k.kinds)) {
+		if more := k.kinds[format] - maxProblems; more > 0 {
+			k.problems = append(k.problems, fmt.Sprintf("and %d more of the kind: %s", more, placeholder.ReplaceAllString(format, "..")))
+		}
+	}
+	return k.problems
+}
+
+var placeholder = regexp.MustCompile(`%\w`)
+
 // report adds a problem for each row of the query, whose columns fill the format.
 func (k *checker) report(format, sql string, args ...any) error {
-	n := 0
-	err := k.query(sql, args, func(row []driver.Value) error {
-		if n++; n <= maxProblems {
-			values := make([]any, len(row))
-			for i, v := range row {
-				if values[i] = v; len(unpackID(v)) > 0 {
-					values[i] = unpackID(v)
-				}
+	return k.query(sql, args, func(row []driver.Value) error {
+		values := make([]any, len(row))
+		for i, v := range row {
+			if values[i] = v; len(unpackID(v)) > 0 {
+				values[i] = unpackID(v)
 			}
-			k.problems = append(k.problems, fmt.Sprintf(format, values...))
 		}
+		k.problem(format, values...)
 		return nil
 	})
-	if n > maxProblems {
-		k.problems = append(k.problems, fmt.Sprintf("(%d more like the last)", n-maxProblems))
-	}
-	return err
 }
 
 func (k *checker) integrity() error {
 	return k.report("the file is damaged: %v", `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`)
 }
 
+// schema compares the tables and indices with those of a new database.
+func (k *checker) schema() error {
+	fresh, err := openTuned("new", url.Values{"mode": {"memory"}}, nil)
+	if err != nil {
+		return err
+	}
+	defer fresh.close()
+	if _, _, err := migrate(k.ctx, fresh); err != nil {
+		return err
+	}
+	want, err := schemaOf(k.ctx, fresh)
+	if err != nil {
+		return err
+	}
+	have, err := schemaOf(k.ctx, k.conn)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		switch sql, ok := have[name]; {
+		case !ok:
+			k.problem("the %v is gone from the schema", name)
+		case sql != want[name]:
+			k.problem("the %v is not as this version makes it", name)
+		}
+		delete(have, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		k.problem("the schema has a %v that this version does not know", name)
+	}
+	return nil
+}
+
+// schemaOf returns the statements that make tables, indices and the like, by what they make. SQLite's own are not among them.
+func schemaOf(ctx context.Context, c *conn) (map[string]string, error) {
+	found := map[string]string{}
+	err := c.query(ctx, `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`, nil, func(row []driver.Value) error {
+		found[text(row[0])] = text(row[1])
+		return nil
+	})
+	return found, err
+}
+
 func (k *checker) foreignKeys() error {
-	return k.report("a row of %v (%v) belongs to no image", `SELECT "table", coalesce(rowid, 0) FROM pragma_foreign_key_check`)
+	err := k.report("a row of %v belongs to no image", `SELECT "table" FROM pragma_foreign_key_check`)
+	if err != nil {
+		return err
+	}
+	return k.report("image %v is deleted, but %v is still a member of it",
+		`SELECT i.id, m.project FROM members m CROSS JOIN images i ON i.number = m.number WHERE i.status = 'deleted'`)
 }
 
 func (k *checker) readLabels() error {
@@ -113,7 +178,7 @@ func (k *checker) readLabels() error {
 		}
 		k.labels[kind][value] = integer(row[3])
 		if want := image.EntryName(value); entry != want {
-			k.problems = append(k.problems, fmt.Sprintf("label %d (%q) has the directory entry %q instead of %q", integer(row[3]), value, entry, want))
+			k.problem("label %d (%q) has the directory entry %q instead of %q", integer(row[3]), value, entry, want)
 		}
 		return nil
 	})
@@ -136,14 +201,14 @@ func (k *checker) images() error {
 	return k.query(`SELECT `+imageColumns+` FROM images i ORDER BY i.number`, nil, func(row []driver.Value) error {
 		img, err := scanImage(row)
 		if err != nil {
-			k.problems = append(k.problems, err.Error())
+			k.problem("%v", err)
 			return nil
 		}
 		switch {
 		case !slices.Contains(image.Statuses(), img.Status):
-			k.problems = append(k.problems, fmt.Sprintf("image %s has the unknown status %q", img.ID, img.Status))
+			k.problem("image %s has the unknown status %q", img.ID, img.Status)
 		case (img.Status == image.Active || img.Status == image.Deactivated) && len(img.Locations) == 0:
-			k.problems = append(k.problems, fmt.Sprintf("image %s is %s, but nothing tells where its data is", img.ID, img.Status))
+			k.problem("image %s is %s, but nothing tells where its data is", img.ID, img.Status)
 		}
 		return k.expect(&record{img, members[img.Number]})
 	})
@@ -157,12 +222,12 @@ func (k *checker) expect(r *record) error {
 	x, err := r.index(func(kind metadata.LabelKind, value string) (int64, error) {
 		number, ok := k.labels[kind][value]
 		if !ok {
-			k.problems = append(k.problems, fmt.Sprintf("image %s needs a label for %q, and there is none", r.ID, value))
+			k.problem("image %s needs a label for %q, and there is none", r.ID, value)
 		}
 		return number, nil
 	})
 	if err != nil {
-		k.problems = append(k.problems, fmt.Sprintf("image %s: %v", r.ID, err))
+		k.problem("image %s: %v", r.ID, err)
 		return nil
 	}
 	for _, list := range x.lists {
@@ -203,12 +268,10 @@ func (k *checker) derived() error {
 			delete(k.balance, number)
 		}
 	}
-	numbers := make([]int64, 0, len(k.balance))
-	for number := range k.balance {
-		numbers = append(numbers, number)
+	for _, number := range slices.Sorted(maps.Keys(k.balance)) {
+		k.problem("image number %v is not in the lists and directories where it belongs", number)
 	}
-	slices.Sort(numbers)
-	return k.report("image number %v is not in the lists and directories where it belongs", `SELECT value FROM json_each(?)`, encodeNumbers(numbers))
+	return nil
 }
 
 // usages compares what projects use with what was added up.
@@ -217,14 +280,15 @@ func (k *checker) usages() error {
 		u := use{text(row[0]), integer(row[1]), integer(row[2]), integer(row[3])}
 		want := k.usage[u.owner]
 		if want.owner = u.owner; u != want {
-			k.problems = append(k.problems, fmt.Sprintf("project %q uses %d images with %d bytes (%d uploading), but %d with %d bytes (%d uploading) are recorded",
-				u.owner, want.images, want.bytes, want.uploading, u.images, u.bytes, u.uploading))
+			k.problem("project %q uses %d images with %d bytes (%d uploading), but %d with %d bytes (%d uploading) are recorded",
+				u.owner, want.images, want.bytes, want.uploading, u.images, u.bytes, u.uploading)
 		}
 		delete(k.usage, u.owner)
 		return nil
 	})
-	for owner, u := range k.usage {
-		k.problems = append(k.problems, fmt.Sprintf("project %q uses %d images with %d bytes, but nothing is recorded", owner, u.images, u.bytes))
+	for _, owner := range slices.Sorted(maps.Keys(k.usage)) {
+		u := k.usage[owner]
+		k.problem("project %q uses %d images with %d bytes, but nothing is recorded", owner, u.images, u.bytes)
 	}
 	return err
 }
@@ -263,10 +327,41 @@ func (k *checker) uploadsAndImages() error {
 	}
 	return k.report("the data at %v in store %v is garbage, although image %v names it",
 		`SELECT g.url, g.store, i.id FROM garbage g CROSS JOIN locations l ON l.store = g.store AND l.url = g.url
-		 CROSS JOIN images i ON i.number = l.number`)
+		  CROSS JOIN images i ON i.number = l.number
+		 UNION ALL SELECT g.url, g.store, i.id FROM garbage g CROSS JOIN staged s ON s.store = g.store AND s.url = g.url
+		  CROSS JOIN images i ON i.number = s.number`)
 }
 
+// counters are what keeps a number from being given twice.
+func (k *checker) counters() error {
+	for _, table := range []struct{ name, column string }{{"images", "number"}, {"labels", "number"}, {"garbage", "id"}, {"changes", "sequence"}} {
+		err := k.report("the counter of "+table.name+" stands at %v, but %v was given already", fmt.Sprintf(
+			`SELECT coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = '%[1]s'), 0) AS last, (SELECT max(%[2]s) FROM %[1]s) AS given
+			 WHERE last < given`, table.name, table.column))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed looks for changes that nobody dropped and that are gone: who follows the feed would never learn of them.
 func (k *checker) feed() error {
-	return k.report("change %v is beyond the end of the feed (%v)",
-		`SELECT max(sequence), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0) AS last FROM changes HAVING max(sequence) > last`)
+	err := k.report("the record %v is gone", `SELECT value FROM json_each('["database_id", "changes_dropped_through"]') WHERE value NOT IN (SELECT key FROM meta)`)
+	if err != nil {
+		return err
+	}
+	last, err := k.LastChange()
+	if err != nil {
+		return err
+	}
+	dropped, err := k.changesDropped()
+	if err != nil {
+		return err
+	}
+	if dropped > last {
+		k.problem("changes are dropped through %d, beyond the end of the feed (%d)", dropped, last)
+	}
+	return k.report("%v changes are gone that were not dropped", `SELECT ?1 - ?2 - count(*) AS missing FROM changes WHERE sequence > ?2 HAVING missing > 0`,
+		last, dropped)
 }
