@@ -82,9 +82,9 @@ type WriteTx interface {
 	// CreateImage inserts img and sets its Number. Errors: image.ErrConflict when the id exists or ever existed.
 	CreateImage(img *image.Image) error
 	// SaveImage writes every field of img over the record with its Number, appends the change, and turns locations
-	// that are gone from it into garbage, save those where another image has its data. Status deleted makes it a
-	// tombstone: properties, tags, members and locations go (the latter into garbage) and only its id and number stay.
-	// Errors: image.ErrNotFound.
+	// that are gone from it into garbage, save those where another image has its data; new ones are garbage no more.
+	// Status deleted makes it a tombstone: properties, tags, members and locations go (the latter into garbage) and
+	// only its id and number stay. Errors: image.ErrNotFound.
 	SaveImage(img *image.Image) error
 
 	// SaveMember makes the project a member of the image, or changes its member status: "pending", "accepted" or "rejected".

@@ -160,6 +160,11 @@ func testSharedLocation(t *testing.T, db metadata.DB) {
 	if n := count(); n != 1 {
 		t.Errorf("%d pieces of garbage after the last image gave its location up, want 1", n)
 	}
+	one.Locations = newImage().Locations
+	save(t, db, one)
+	if n := count(); n != 0 {
+		t.Errorf("%d pieces of garbage after an image got the location again, want none", n)
+	}
 }
 
 func testText(t *testing.T, db metadata.DB) {

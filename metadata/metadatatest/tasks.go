@@ -238,6 +238,13 @@ func testStaged(t *testing.T, db metadata.DB) {
 			return err
 		})
 	}
+	longer := s
+	longer.Size = 6
+	update(t, db, func(tx metadata.WriteTx) error { return tx.SaveStaged(longer) })
+	if got, err := staged(); err != nil || !reflect.DeepEqual(got, longer) {
+		t.Errorf("Staged = %+v, %v, want %+v", got, err, longer)
+	}
+	wantGarbage() // it lies where it lay
 	again := s
 	again.Location.URL = "file:///staging/2"
 	update(t, db, func(tx metadata.WriteTx) error { return tx.SaveStaged(again) })

@@ -122,7 +122,7 @@ func (t *writeTx) moveBranches(r *record, was, is *index) error {
 // sameLeaf compares all but the id, which never changes.
 func sameLeaf(a, b []any) bool { return slices.Equal(a[1:], b[1:]) }
 
-// reindexLocations writes where the locations of a record are looked up.
+// reindexLocations writes where the locations of a record are looked up. What an image names is no garbage any more.
 func (t *writeTx) reindexLocations(old, r *record) error {
 	var was []address
 	if old != nil {
@@ -142,6 +142,9 @@ func (t *writeTx) reindexLocations(old, r *record) error {
 			continue
 		}
 		if _, err := t.exec(`INSERT INTO locations (store, url, number) VALUES (?, ?, ?)`, a.store, a.url, r.Number); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM garbage WHERE store = ? AND url = ?`, a.store, a.url); err != nil {
 			return err
 		}
 	}

@@ -29,12 +29,18 @@ func (t *writeTx) SaveStaged(s image.Staged) error {
 	if _, err := t.ImageByNumber(s.Number); err != nil {
 		return fmt.Errorf("record staged data of %w", err)
 	}
-	if err := t.RemoveStaged(s.Number); err != nil {
+	old, err := t.Staged(s.Number)
+	if err != nil && !errors.Is(err, image.ErrNotFound) {
 		return err
 	}
-	_, err := t.exec(`INSERT INTO staged (number, store, url, metadata, size, since) VALUES (?, ?, ?, ?, ?, ?)`,
-		s.Number, s.Location.Store, s.Location.URL, encodeMap(s.Location.Metadata), s.Size, s.Since.UnixMicro())
-	return err
+	if _, err := t.exec(`INSERT OR REPLACE INTO staged (number, store, url, metadata, size, since) VALUES (?, ?, ?, ?, ?, ?)`,
+		s.Number, s.Location.Store, s.Location.URL, encodeMap(s.Location.Metadata), s.Size, s.Since.UnixMicro()); err != nil {
+		return err
+	}
+	if err != nil || old.Location.Store == s.Location.Store && old.Location.URL == s.Location.URL {
+		return nil // nothing was there, or it is there still
+	}
+	return t.AddGarbage(image.Garbage{Number: s.Number, ImageID: old.ImageID, Location: old.Location, Since: t.now()})
 }
 
 // RemoveStaged implements metadata.WriteTx.
