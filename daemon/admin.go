@@ -55,7 +55,7 @@ func adminCommand(f *flags) *cobra.Command {
 		&cobra.Command{
 			Use:   "vacuum",
 			Short: "Give unused space of the database back to the file system",
-			Long:  "Give unused space of the database back to the file system. It needs as much free space as the database takes; changes wait meanwhile.",
+			Long:  "Give unused space of the database back to the file system. It needs the size of the database twice more: beside it, and where temporary files go ($TMPDIR or /var/tmp). Changes wait meanwhile, and are refused when that takes long.",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				path, err := f.database(cmd)
