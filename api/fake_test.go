@@ -300,7 +300,7 @@ func newHandler(t testing.TB, f *fakeImages, change ...func(*Config)) http.Handl
 func serve(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
-	srv.Config = NewServer(h, nil)
+	srv.Config = NewServer(h, nil, 0).Server
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return srv

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -17,13 +19,27 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
-// NewServer returns the server for the handler that New made. What goes wrong on connections, clients' faults for the
-// most part, goes to the logger as debug messages; nil discards it.
-func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
+// DefaultConnections is how many connections there may be unless the configuration says otherwise.
+const DefaultConnections = 4096
+
+// A Server answers on one or several listeners, which share a bound of connections.
+type Server struct {
+	*http.Server
+	connections *connections
+}
+
+// NewServer returns the server for the handler that New made, of at most so many connections at once; 0 or less
+// is DefaultConnections, and in any case there are no more than the process has file descriptors for. What goes wrong on
+// connections, clients' faults for the most part, goes to the logger as debug messages; nil discards it.
+func NewServer(handler http.Handler, logger *slog.Logger, connections int) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &http.Server{
+	if connections <= 0 {
+		connections = DefaultConnections
+	}
+	c := newConnections(min(connections, affordable()), logger)
+	return &Server{connections: c, Server: &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -31,7 +47,22 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		ErrorLog:          connectionLog(logger),
 		Protocols:         protocols(),
 		ConnContext:       tuneConn,
+		ConnState:         c.changed,
+	}}
+}
+
+// Serve accepts connections until the server is closed, and returns http.ErrServerClosed then.
+func (s *Server) Serve(l net.Listener) error {
+	return s.Server.Serve(&listener{Listener: l, connections: s.connections, closed: make(chan struct{})})
+}
+
+// affordable returns the number of connections that leave enough file descriptors for the files they read and write.
+func affordable() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return DefaultConnections
 	}
+	return int(min(max(limit.Cur/4, 16), math.MaxInt32))
 }
 
 // loopbackBuffer is the send buffer of connections within the machine, in bytes (the kernel doubles it). There is no

@@ -48,17 +48,19 @@ func withServer(t *testing.T, change func(*Config), fn func(t *testing.T, s *ser
 	synctest.Test(t, func(t *testing.T) {
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		handler := newHandler(t, nil, func(c *Config) { c.Logger = nil }, change)
-		srv := NewServer(handler, nil)
+		srv := NewServer(handler, nil, 0)
 		done := make(chan error)
 		go func() { done <- srv.Serve(l) }()
-		fn(t, handler.(*server), func() net.Conn {
-			client, server := net.Pipe()
-			l.conns <- server
-			return client
-		})
+		fn(t, handler.(*server), l.dial)
 		srv.Close()
 		<-done
 	})
+}
+
+func (p *pipes) dial() net.Conn {
+	client, server := net.Pipe()
+	p.conns <- server
+	return client
 }
 
 // answer reads one response, and how long it took to come since started.

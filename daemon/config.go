@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/vitrine-image/vitrine/api"
 )
 
 // Config is the configuration file. Every key is explained in vitrined.toml beside this file; Default has the values of
@@ -31,6 +33,7 @@ type APIConfig struct {
 	AllowedHosts   []string `toml:"allowed_hosts"`   // further names under which browsers may reach an API without authentication
 	CacheMaxAge    Duration `toml:"cache_max_age"`
 	Sendfile       bool     `toml:"sendfile"`
+	MaxConnections int      `toml:"max_connections"`
 	StallTimeout   Duration `toml:"stall_timeout"`
 	DrainTimeout   Duration `toml:"drain_timeout"`
 	DisableFile    string   `toml:"healthcheck_disable_file"`
@@ -100,8 +103,8 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Data: "/var/lib/vitrine",
-		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, StallTimeout: Minute,
-			DrainTimeout: Minute / 2},
+		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, MaxConnections: api.DefaultConnections,
+			StallTimeout: Minute, DrainTimeout: Minute / 2},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, HashingAlgorithm: "sha512",
 			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},

@@ -164,7 +164,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	g, ctx := errgroup.WithContext(ctx)
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return keeper.Run(jobs, d.log, d.jobs()...) })
-	server := api.NewServer(requests, d.log)
+	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)
 	for _, l := range listeners {
 		d.log.Info("listening", "address", address(l.Addr()))
 		g.Go(func() error {
@@ -222,7 +222,7 @@ func (d *daemon) handler() (http.Handler, error) {
 }
 
 // drain lets requests under way end, for as long as the configuration allows, and then cuts them off.
-func (d *daemon) drain(server *http.Server, requests *inflight) {
+func (d *daemon) drain(server *api.Server, requests *inflight) {
 	ctx, stop := context.WithTimeout(context.Background(), time.Duration(d.cfg.API.DrainTimeout))
 	defer stop()
 	if err := server.Shutdown(ctx); err != nil {
