@@ -189,3 +189,57 @@ func TestLoweredQuotas(t *testing.T) {
 		t.Errorf("AddTag = %v, want %v", err, image.ErrTooLarge)
 	}
 }
+
+// measured is a store of a given size, or one that is away.
+type measured struct {
+	imagestore.Store
+	space imagestore.Space
+	err   error
+}
+
+func (m measured) Space(context.Context) (imagestore.Space, error) { return m.space, m.err }
+
+// TestSpaceWhileAStoreIsAway still answers for the others.
+func TestSpaceWhileAStoreIsAway(t *testing.T) {
+	db, files := openDB(t, t.TempDir()), openFiles(t, "a", t.TempDir())
+	some, away := imagestore.Space{Total: 10, Free: 3}, image.ErrStoreOffline
+	for _, tt := range []struct {
+		errs [2]error
+		want imagestore.Space
+		err  error
+	}{
+		{[2]error{nil, nil}, imagestore.Space{Total: 20, Free: 6}, nil},
+		{[2]error{away, nil}, some, nil},
+		{[2]error{nil, away}, some, nil},
+		{[2]error{away, away}, imagestore.Space{}, away},
+	} {
+		svc := openWith(t, imageservice.Config{DB: db},
+			imagestore.Entry{ID: "a", Store: measured{files, some, tt.errs[0]}, Default: true},
+			imagestore.Entry{ID: "b", Store: measured{files, some, tt.errs[1]}},
+			imagestore.Entry{ID: "c", Store: struct{ imagestore.Store }{files}}) // does not know
+		got, err := svc.Tree(imageservice.TreeConfig{}).Space(t.Context())
+		if got != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("with the errors %v: Space = %+v, %v, want %+v, %v", tt.errs, got, err, tt.want, tt.err)
+		}
+	}
+}
+
+// TestSizeCap holds for what is announced and for what just comes; 0 is none.
+func TestSizeCap(t *testing.T) {
+	db, store := openDB(t, t.TempDir()), openFiles(t, "local", t.TempDir())
+	for _, tt := range []struct {
+		limit     int64
+		announced int64
+		want      error
+	}{
+		{4, 4, nil}, {4, -1, nil}, {3, 4, image.ErrTooLarge}, {3, -1, image.ErrTooLarge}, {0, 4, nil}, {0, -1, nil},
+	} {
+		svc := openWith(t, imageservice.Config{DB: db, Limits: imageservice.Limits{ImageSize: tt.limit, Properties: -1, Tags: -1}},
+			imagestore.Entry{ID: "local", Store: store, Default: true})
+		s := session{svc.As(admin)}
+		img := queued(t, s)
+		if err := s.Upload(t.Context(), img.ID, strings.NewReader("data"), tt.announced); !errors.Is(err, tt.want) {
+			t.Errorf("Upload of 4 bytes, announced as %d, with a limit of %d = %v, want %v", tt.announced, tt.limit, err, tt.want)
+		}
+	}
+}

@@ -19,7 +19,7 @@ import (
 
 // Limits bound what one image may be. Numbers of properties and tags below 0 mean no limit.
 type Limits struct {
-	ImageSize  int64 // bytes
+	ImageSize  int64 // bytes, 0 for no limit
 	Properties int
 	Tags       int
 }

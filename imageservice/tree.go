@@ -153,19 +153,28 @@ func (t *Tree) Open(ctx context.Context, number int64) (imagestore.Reader, error
 	return t.svc.openHeld(ctx, number)
 }
 
-// Space adds up what the stores have, in bytes.
+// Space adds up what the stores have, in bytes. One that is away keeps nobody from asking; it fails when all of them are.
 func (t *Tree) Space(ctx context.Context) (sum imagestore.Space, err error) {
+	var failed []error
+	known := false
 	for _, e := range t.svc.stores.Entries() {
-		if measured, ok := e.Store.(imagestore.Measured); ok {
-			space, err := measured.Space(ctx)
-			if err != nil {
-				return sum, err
-			}
-			sum.Total += space.Total
-			sum.Free += space.Free
+		measured, ok := e.Store.(imagestore.Measured)
+		if !ok {
+			continue
 		}
+		space, err := measured.Space(ctx)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		known = true
+		sum.Total += space.Total
+		sum.Free += space.Free
 	}
-	return sum, nil
+	if known {
+		return sum, nil
+	}
+	return sum, errors.Join(failed...)
 }
 
 // Changes returns changes above after, in order, and the sequence to go on from. lost says that older ones were

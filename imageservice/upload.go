@@ -76,7 +76,7 @@ func (s *Service) announcedSize(up Upload) (int64, error) {
 		}
 		size = up.ExpectedSize
 	}
-	if size > s.limits.ImageSize {
+	if s.limits.ImageSize > 0 && size > s.limits.ImageSize {
 		return 0, &image.QuotaError{Resource: "image_size_cap", Limit: s.limits.ImageSize, Attempted: size}
 	}
 	return size, nil

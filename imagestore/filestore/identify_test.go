@@ -124,6 +124,9 @@ func TestOneOfTwoDisksIsUnmounted(t *testing.T) {
 		if err := s.Audit(t.Context(), func(imagestore.Finding) error { return nil }); !errors.Is(err, image.ErrStoreOffline) {
 			t.Errorf("Audit = %v, want %v", err, image.ErrStoreOffline)
 		}
+		if space, err := s.Space(t.Context()); err != nil || space.Total <= 0 {
+			t.Errorf("Space = %+v, %v, want that of the disk that is there", space, err)
+		}
 		loc, err := s.Put(t.Context(), storetest.NewObject(), storetest.NewSource([]byte("on one"), 4))
 		if err != nil || !strings.Contains(loc.URL, one) {
 			t.Errorf("Put = %v, %v, want it in %s", loc, err, one)

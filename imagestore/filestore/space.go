@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -59,26 +60,33 @@ func (w *writer) reserve() error {
 	return nil
 }
 
-// Space implements imagestore.Measured. Directories on the same file system count once; one that is offline makes it
-// fail, since nobody knows.
+// Space implements imagestore.Measured. Directories on the same file system count once, and those that are offline do not
+// count: an upload can take nothing there. It fails when all of them are.
 func (s *Store) Space(ctx context.Context) (imagestore.Space, error) {
 	var sum imagestore.Space
+	var failed []error
 	seen := map[uint64]bool{}
 	for _, d := range s.dirs {
 		r, err := s.online(d)
-		if err != nil {
-			return imagestore.Space{}, err
+		if err == nil && seen[r.device] {
+			continue
 		}
-		if seen[r.device] {
+		var space imagestore.Space
+		if err == nil {
+			if space, err = spaceOf(r); err != nil {
+				err = s.failure(d, r, err)
+			}
+		}
+		if err != nil {
+			failed = append(failed, err)
 			continue
 		}
 		seen[r.device] = true
-		space, err := spaceOf(r)
-		if err != nil {
-			return imagestore.Space{}, s.failure(d, r, err)
-		}
 		sum.Total += space.Total
 		sum.Free += max(0, space.Free-s.minFree-s.promises.on(r.device))
+	}
+	if len(seen) == 0 {
+		return sum, errors.Join(failed...)
 	}
 	return sum, nil
 }
