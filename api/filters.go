@@ -32,9 +32,6 @@ var filterFields = map[image.Field]func(image.Field, string) (image.Filter, erro
 	image.FieldMinRAM:          equalInt,
 }
 
-// ranged are the fields that have bounds: size_min, size_max.
-var ranged = []image.Field{image.FieldSize, image.FieldVirtualSize, image.FieldMinDisk, image.FieldMinRAM}
-
 // parseFilter reads one filter of a list.
 func parseFilter(p parameter) (image.Filter, error) {
 	if parse, ok := filterFields[image.Field(p.key)]; ok {
@@ -42,7 +39,7 @@ func parseFilter(p parameter) (image.Filter, error) {
 	}
 	for suffix, op := range map[string]image.Op{"_min": image.OpAtLeast, "_max": image.OpAtMost} {
 		name, ok := strings.CutSuffix(p.key, suffix)
-		if field := image.Field(name); ok && slices.Contains(ranged, field) {
+		if field := image.Field(name); ok && slices.Contains(image.IntegerFields(), field) {
 			f, err := equalInt(field, p.value)
 			f.Op = op
 			return f, err

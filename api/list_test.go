@@ -117,6 +117,17 @@ func TestBadListParameters(t *testing.T) {
 	}
 }
 
+func TestEveryFieldHasAFilter(t *testing.T) {
+	for _, field := range image.Fields() {
+		if filterFields[field] == nil {
+			t.Errorf("%s is taken for a property", field)
+		}
+	}
+	if len(filterFields) != len(image.Fields()) {
+		t.Errorf("%d fields have a filter, of %d", len(filterFields), len(image.Fields()))
+	}
+}
+
 func TestPaging(t *testing.T) {
 	f := newFake()
 	for range 5 {

@@ -116,13 +116,18 @@ func TestQueryValues(t *testing.T) {
 		{image.Query{Filters: []image.Filter{{Field: image.FieldProtected, Op: image.OpEqual, Bool: true}}}, "protected=true"},
 		{image.Query{Filters: []image.Filter{{Field: image.FieldCreatedAt, Op: image.OpGreater, Time: when}}}, "created_at=gt:2026-01-02T03:04:05Z"},
 		{image.Query{Filters: []image.Filter{{Property: "os_distro", Op: image.OpEqual, Strings: []string{"debian"}}}}, "os_distro=debian"},
+		{image.Query{Filters: []image.Filter{{Property: "hw_min", Op: image.OpEqual, Strings: []string{"1"}}}}, "hw_min=1"},
 	} {
 		values, err := queryValues(tt.q)
 		if got, _ := url.QueryUnescape(values.Encode()); err != nil || got != tt.want {
 			t.Errorf("queryValues(%+v) = %s, %v, want %s", tt.q, got, err, tt.want)
 		}
 	}
-	for _, property := range []string{"limit", "marker", "name", "tag", "visibility", "created_at"} {
+	if v, err := queryValues(image.Query{Filters: []image.Filter{{Field: image.FieldName, Op: image.OpIn}}}); !errors.Is(err, image.ErrInvalid) {
+		t.Errorf("a list of no names = %v, %v, want ErrInvalid", v, err)
+	}
+	for _, property := range []string{"limit", "marker", "name", "tag", "visibility", "created_at", "deleted", "locations", "properties",
+		"size_min", "min_ram_max"} {
 		f := image.Filter{Property: property, Op: image.OpEqual, Strings: []string{"x"}}
 		if v, err := queryValues(image.Query{Filters: []image.Filter{f}}); !errors.Is(err, image.ErrInvalid) {
 			t.Errorf("a filter by a property called %s = %v, %v, want ErrInvalid", property, v, err)

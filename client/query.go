@@ -55,9 +55,9 @@ func queryValues(q image.Query) (url.Values, error) {
 // operated fields take an operator before a colon, so that a plain value with a colon in it must be quoted.
 var operated = []image.Field{image.FieldID, image.FieldName, image.FieldStatus, image.FieldContainerFormat, image.FieldDiskFormat}
 
-// parameters have a meaning of their own in a list, so that no property of that name can be filtered by.
+// parameters have a meaning of their own in a list, or are refused there, so that no property of that name can be filtered by.
 var parameters = []string{"limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status", "os_hidden",
-	"tag", "changes-since"}
+	"tag", "deleted", "changes-since", "locations", "properties"}
 
 func filterValue(f image.Filter) (name, value string, err error) {
 	switch {
@@ -65,7 +65,7 @@ func filterValue(f image.Filter) (name, value string, err error) {
 		if f.Op != image.OpEqual || len(f.Strings) != 1 {
 			return "", "", image.Errorf(image.ErrInvalid, "A property can only be compared with one value: %s", f.Property)
 		}
-		if slices.Contains(parameters, f.Property) || isField(f.Property) {
+		if !isProperty(f.Property) {
 			return "", "", image.Errorf(image.ErrInvalid, "Images cannot be listed by a property called %s", f.Property)
 		}
 		return f.Property, f.Strings[0], nil
@@ -73,6 +73,8 @@ func filterValue(f image.Filter) (name, value string, err error) {
 		return string(f.Field), string(f.Op) + ":" + f.Time.UTC().Format(time.RFC3339), nil
 	case f.Field == image.FieldProtected:
 		return string(f.Field), strconv.FormatBool(f.Bool), nil
+	case f.Op == image.OpIn && len(f.Strings) == 0:
+		return "", "", image.Errorf(image.ErrInvalid, "A list of no values for %s finds nothing", f.Field)
 	case f.Op == image.OpAtLeast:
 		return string(f.Field) + "_min", strconv.FormatInt(f.Int, 10), nil
 	case f.Op == image.OpAtMost:
@@ -85,11 +87,14 @@ func filterValue(f image.Filter) (name, value string, err error) {
 	return string(f.Field), f.Strings[0], nil
 }
 
-func isField(name string) bool {
-	return slices.Contains([]image.Field{image.FieldID, image.FieldName, image.FieldStatus, image.FieldOwner,
-		image.FieldProtected, image.FieldDiskFormat, image.FieldContainerFormat, image.FieldMinDisk, image.FieldMinRAM,
-		image.FieldSize, image.FieldVirtualSize, image.FieldChecksum, image.FieldHashAlgo, image.FieldHashValue,
-		image.FieldCreatedAt, image.FieldUpdatedAt}, image.Field(name))
+// isProperty reports whether a list takes the name for that of a property.
+func isProperty(name string) bool {
+	for _, suffix := range []string{"_min", "_max"} {
+		if field, ok := strings.CutSuffix(name, suffix); ok && slices.Contains(image.IntegerFields(), image.Field(field)) {
+			return false
+		}
+	}
+	return name != "" && !slices.Contains(parameters, name) && !slices.Contains(image.Fields(), image.Field(name))
 }
 
 // quoteAll writes a list of values, each in quotes, in which a backslash takes the meaning from what follows.

@@ -14,7 +14,7 @@ import (
 
 // An Upload is the data of an image on its way to the server.
 type Upload struct {
-	Body  io.Reader // not closed
+	Body  io.Reader // not closed; when Upload fails, a Read of it may still be under way for a moment
 	Size  int64     // bytes in Body, -1 when unknown
 	Store string    // id of the store that shall keep the data; "" leaves that to the server
 }

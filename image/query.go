@@ -43,6 +43,16 @@ const (
 	FieldUpdatedAt       Field = "updated_at"
 )
 
+// Fields returns every field.
+func Fields() []Field {
+	return []Field{FieldID, FieldName, FieldStatus, FieldOwner, FieldProtected, FieldDiskFormat, FieldContainerFormat,
+		FieldMinDisk, FieldMinRAM, FieldSize, FieldVirtualSize, FieldChecksum, FieldHashAlgo, FieldHashValue, FieldCreatedAt,
+		FieldUpdatedAt}
+}
+
+// IntegerFields returns the fields that can be compared with bounds: size_min, size_max.
+func IntegerFields() []Field { return []Field{FieldSize, FieldVirtualSize, FieldMinDisk, FieldMinRAM} }
+
 // SortFields returns the fields by which a list can be sorted.
 func SortFields() []Field {
 	return []Field{FieldName, FieldStatus, FieldContainerFormat, FieldDiskFormat, FieldSize, FieldID, FieldCreatedAt, FieldUpdatedAt}
