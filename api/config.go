@@ -96,8 +96,9 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, errors.New("api: Images and Auth must be set")
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	if u, err := url.Parse(cfg.PublicURL); err != nil || cfg.PublicURL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("api: the public endpoint must be an http or https URL")
+	if u, err := url.Parse(cfg.PublicURL); err != nil || cfg.PublicURL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		return nil, errors.New("api: the public endpoint must be an http or https URL, without a user, ? and #")
 	}
 	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, time.Minute)
 	cfg.Limits.JSONBody = cmp.Or(cfg.Limits.JSONBody, 1<<20)
@@ -106,7 +107,7 @@ func New(cfg Config) (http.Handler, error) {
 	cfg.Limits.RequestID = cmp.Or(cfg.Limits.RequestID, 64)
 
 	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth),
-		bodies: newBudget(documentMemory, cfg.StallTimeout), answers: newBudget(documentMemory, cfg.StallTimeout),
+		bodies: newBudget(documentMemory, cfg.StallTimeout/2), answers: newBudget(documentMemory, cfg.StallTimeout/2),
 		loading: make(chan struct{}, maxLoading)}
 	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1}
 	if s.documents.MultiStore {

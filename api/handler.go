@@ -80,25 +80,27 @@ func (s *server) logRequest(w *response, r *http.Request, rec *record, took time
 // serve finds out what is asked for and who asks, in that order where no token is needed.
 func (s *server) serve(w *response, r *http.Request, rec *record) {
 	w.Header().Set("Cache-Control", privateCache)
+	path, versioned := versionedPath(r)
+	if versioned {
+		id, err := s.requestID(r)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		rec.id = id
+		w.Header().Set("X-Openstack-Request-Id", id)
+		r = r.WithContext(requestid.With(r.Context(), id))
+	}
 	if s.gate != nil {
 		if err := s.gate.check(r); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
 	}
-	path, ok := versionedPath(r)
-	if !ok {
+	if !versioned {
 		s.serveUnversioned(w, r)
 		return
 	}
-	id, err := s.requestID(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	rec.id = id
-	w.Header().Set("X-Openstack-Request-Id", id)
-	r = r.WithContext(requestid.With(r.Context(), id))
 	caller, err := s.cfg.Auth.Authenticate(r)
 	if err != nil {
 		s.refuse(w, r, err)

@@ -248,8 +248,8 @@ func TestGate(t *testing.T) {
 		{"typed by hand", "127.0.0.1:9292", header("Sec-Fetch-Site", "none"), 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if res := doHost(h, tt.host, tt.header); res.Code != tt.code {
-				t.Errorf("%d %s, want %d", res.Code, res.Body, tt.code)
+			if res := doHost(h, tt.host, tt.header); res.Code != tt.code || res.Header().Get("X-Openstack-Request-Id") == "" {
+				t.Errorf("%d %s, %v, want %d", res.Code, res.Body, res.Header(), tt.code)
 			}
 		})
 	}
@@ -284,7 +284,8 @@ func (t tokens) AnonymousReads() bool { return true }
 
 func TestNewChecksTheConfig(t *testing.T) {
 	f := newFake()
-	for _, cfg := range []Config{{}, {Images: f.as}, {Auth: auth.NewNone("")}, {Images: f.as, Auth: auth.NewNone(""), PublicURL: "images.example"}} {
+	for _, cfg := range []Config{{}, {Images: f.as}, {Auth: auth.NewNone("")}, {Images: f.as, Auth: auth.NewNone(""), PublicURL: "images.example"},
+		{Images: f.as, Auth: auth.NewNone(""), PublicURL: "https://images.example/?a=b"}, {Images: f.as, Auth: auth.NewNone(""), PublicURL: "https://u:p@images.example"}} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("New(%+v) succeeds", cfg)
 		}

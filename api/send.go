@@ -83,7 +83,7 @@ func sendFile(w *response, f *os.File, offset, n int64) error {
 		want := min(n, filePiece)
 		sent, err := w.ReadFrom(io.LimitReader(f, want))
 		switch {
-		case errors.Is(err, syscall.EIO):
+		case unreadable(err):
 			return fmt.Errorf("read data: %w", err)
 		case err != nil:
 			return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err)
@@ -93,6 +93,11 @@ func sendFile(w *response, f *os.File, offset, n int64) error {
 		n -= sent
 	}
 	return nil
+}
+
+// unreadable reports whether an error of sendfile(2) is that of the file, and not of the client.
+func unreadable(err error) bool {
+	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.EUCLEAN) || errors.Is(err, syscall.EBADMSG)
 }
 
 // reopen opens the file behind f once more, even if its name is gone. sendfile(2) moves the offset, which a descriptor
