@@ -64,6 +64,11 @@ func TestStoreOnTmpfs(t *testing.T) {
 	storetest.Run(t, factory(func(t *testing.T) *Store { return openIn(t, Config{}, tmpfs(t, "size=64m")) }))
 }
 
+// A file system that does not tell its size takes what it can.
+func TestStoreOnRamfs(t *testing.T) {
+	storetest.Run(t, factory(func(t *testing.T) *Store { return openIn(t, Config{MinFree: 1 << 20}, memory(t, "ramfs", "")) }))
+}
+
 func TestStoreOnXFS(t *testing.T) {
 	dir := xfs(t)
 	storetest.Run(t, factory(func(t *testing.T) *Store {

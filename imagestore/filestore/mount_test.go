@@ -13,10 +13,16 @@ import (
 // tmpfs mounts a file system in memory with the given options until the test ends.
 func tmpfs(t *testing.T, options string) string {
 	t.Helper()
+	return memory(t, "tmpfs", options)
+}
+
+// memory mounts a file system of the given type, which lies in memory.
+func memory(t *testing.T, kind, options string) string {
+	t.Helper()
 	testservers.Require(t, "root")
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Fatalf("mount a tmpfs: %v", err)
+	if err := unix.Mount(kind, dir, kind, 0, options); err != nil {
+		t.Fatalf("mount a %s: %v", kind, err)
 	}
 	unmountAtEnd(t, dir)
 	return dir

@@ -49,6 +49,9 @@ func (p *promises) on(device uint64) int64 {
 // reserve takes the announced bytes, or looks whether there is any space at all. Errors: image.ErrStoreFull.
 func (w *writer) reserve() error {
 	space, err := spaceOf(w.root)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil // it will say when it is full
+	}
 	if err != nil {
 		return w.store.failure(w.dir, w.root, err)
 	}
@@ -92,10 +95,14 @@ func (s *Store) Space(ctx context.Context) (imagestore.Space, error) {
 }
 
 // spaceOf asks the file system. Free is what is there for everybody, without root's reserve.
+// Errors: errors.ErrUnsupported when it does not know.
 func spaceOf(r *root) (imagestore.Space, error) {
 	st, err := r.statfs()
 	if err != nil {
 		return imagestore.Space{}, err
+	}
+	if st.Blocks == 0 {
+		return imagestore.Space{}, fmt.Errorf("the file system at %s does not tell its size: %w", r.path("."), errors.ErrUnsupported)
 	}
 	return spaceIn(st), nil
 }

@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -101,6 +102,9 @@ func (w *writer) keepFree() error {
 		return nil
 	}
 	space, err := spaceOf(w.root)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
 	if err == nil && space.Free < w.store.minFree {
 		return fmt.Errorf("directory %s: less than %d bytes would stay free: %w", w.dir.path, w.store.minFree, image.ErrStoreFull)
 	}
