@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -268,6 +269,10 @@ func TestDeletionMindsItsOwnData(t *testing.T) {
 	}
 	if calls != 2 {
 		t.Errorf("two deletions asked the store %d times", calls)
+	}
+	err := svc.CollectGarbage(t.Context())
+	if !errors.Is(err, image.ErrStoreOffline) || strings.Count(err.Error(), "image") != 1 || calls != 4 {
+		t.Errorf("CollectGarbage asks the store %d times and says %v, want it to try both and tell of one", calls-2, err)
 	}
 	store.delete = nil
 	if err := svc.CollectGarbage(t.Context()); err != nil {

@@ -1,6 +1,7 @@
 package imageservice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func (s *Service) CollectGarbage(ctx context.Context) error {
 func (s *Service) collect(ctx context.Context, wanted func(image.Garbage) bool) error {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
-	var failed []error
+	var failed error // the first: of a store that is away there may be very many
 	for after := int64(0); ; {
 		var page []image.Garbage
 		err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
@@ -175,13 +176,11 @@ func (s *Service) collect(ctx context.Context, wanted func(image.Garbage) bool) 
 			return err
 		})
 		if err != nil || len(page) == 0 {
-			return errors.Join(append(failed, err)...)
+			return errors.Join(failed, err)
 		}
 		after = page[len(page)-1].ID
 		removed, err := s.removeBytes(ctx, slices.DeleteFunc(page, func(g image.Garbage) bool { return !wanted(g) }))
-		if err != nil {
-			failed = append(failed, err)
-		}
+		failed = cmp.Or(failed, err)
 		if len(removed) == 0 {
 			continue
 		}
@@ -194,32 +193,37 @@ func (s *Service) collect(ctx context.Context, wanted func(image.Garbage) bool) 
 			return nil
 		})
 		if err != nil {
-			return errors.Join(append(failed, err)...)
+			return errors.Join(failed, err)
 		}
 	}
 }
 
-// removeBytes deletes what nobody holds and returns the ids of the entries that are done.
-func (s *Service) removeBytes(ctx context.Context, page []image.Garbage) (done []int64, err error) {
-	var failed []error
+// removeBytes deletes what nobody holds and returns the ids of the entries that are done, and the first error.
+func (s *Service) removeBytes(ctx context.Context, page []image.Garbage) (done []int64, failed error) {
 	for _, g := range page {
 		if s.holds.users(g.Number) > 0 {
 			continue
 		}
-		store, ok := s.stores.Get(g.Location.Store)
-		writer, can := store.(imagestore.Writer)
-		if !ok || !can {
-			failed = append(failed, image.Errorf(image.ErrStoreOffline,
-				"The data of deleted image %s stays: store %q is not configured or cannot delete", g.ImageID, g.Location.Store))
-			continue
-		}
-		if err := writer.Delete(ctx, g.Location); err != nil {
-			failed = append(failed, fmt.Errorf("data of deleted image %s: %w", g.ImageID, err))
+		if err := s.removeGarbage(ctx, g); err != nil {
+			failed = cmp.Or(failed, err)
 			continue
 		}
 		done = append(done, g.ID)
 	}
-	return done, errors.Join(failed...)
+	return done, failed
+}
+
+func (s *Service) removeGarbage(ctx context.Context, g image.Garbage) error {
+	store, ok := s.stores.Get(g.Location.Store)
+	writer, can := store.(imagestore.Writer)
+	if !ok || !can {
+		return image.Errorf(image.ErrStoreOffline,
+			"The data of deleted image %s stays: store %q is not configured or cannot delete", g.ImageID, g.Location.Store)
+	}
+	if err := writer.Delete(ctx, g.Location); err != nil {
+		return fmt.Errorf("data of deleted image %s: %w", g.ImageID, err)
+	}
+	return nil
 }
 
 // Released gets a value whenever an image is no longer held, so that its garbage can be collected.
