@@ -116,7 +116,10 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.auth = auth.NewNone(d.cfg.Auth.Project)
-	return d.recover(ctx)
+	if err := d.recover(ctx); err != nil {
+		return err
+	}
+	return tellOfLostDatabase(ctx, db, stores, path, d.log)
 }
 
 // recover cleans up after the process before this one. The lock on the database says that it is dead. What cannot be

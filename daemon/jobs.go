@@ -30,14 +30,21 @@ const maxFindings = 100
 
 // audit reports what in the stores belongs to no image, and images whose data is not there. It changes nothing.
 func (d *daemon) audit(ctx context.Context) error {
-	found := 0
+	found, lost := 0, 0
 	err := d.service.Audit(ctx, func(f imageservice.Finding) {
+		if f.ImageID != "" {
+			lost++
+		}
 		if found++; found <= maxFindings {
 			d.log.WarnContext(ctx, "the audit found something that should not be", "problem", f.Problem, "store", f.Store, "path", f.Path, "image_id", f.ImageID, "bytes", f.Bytes)
 		}
 	})
 	if found > maxFindings {
 		d.log.WarnContext(ctx, "the audit found more than is told one by one", "findings", found)
+	}
+	if lost > 0 {
+		d.log.ErrorContext(ctx, "images are active and cannot be read: see that the disks of the stores are mounted, or restore "+
+			"their files from a backup", "findings", lost)
 	}
 	return err
 }
