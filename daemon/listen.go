@@ -40,11 +40,15 @@ func removeDeadSocket(path string) error {
 	if info.Mode().Type() != os.ModeSocket {
 		return fmt.Errorf("%s is there already and no socket", path)
 	}
-	if c, err := net.Dial("unix", path); err == nil {
-		c.Close()
-		return fmt.Errorf("another process listens on %s", path)
+	c, err := net.Dial("unix", path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
 	}
-	return os.Remove(path)
+	if err != nil { // such as one that is too busy to take another connection
+		return fmt.Errorf("%s is there already, and cannot be told to be dead: %w", path, err)
+	}
+	c.Close()
+	return fmt.Errorf("another process listens on %s", path)
 }
 
 // address is how an address is written in the configuration.
