@@ -37,6 +37,33 @@ func TestJobsRunInTimeAndWhenWoken(t *testing.T) {
 	})
 }
 
+// A stop tells the job under way, and waits until it has ended.
+func TestStopWaitsForTheJobUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended, done := false, make(chan error)
+		var log bytes.Buffer
+		go func() {
+			done <- Run(ctx, slog.New(slog.NewTextHandler(&log, nil)),
+				Job{Name: "idle", Every: time.Hour, Run: func(context.Context) error { return nil }},
+				Job{Name: "long", Every: time.Minute, Run: func(ctx context.Context) error {
+					<-ctx.Done()
+					time.Sleep(time.Second) // the bubble's clock
+					ended = true
+					return ctx.Err()
+				}})
+		}()
+		time.Sleep(2 * time.Minute)
+		cancel()
+		if err := <-done; err != nil || !ended {
+			t.Errorf("Run = %v, and the job has ended is %v, want nil and true", err, ended)
+		}
+		if log.Len() > 0 {
+			t.Errorf("a job that is stopped is no trouble:\n%s", &log)
+		}
+	})
+}
+
 func TestTroubleIsToldOnceAndItsEndToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
