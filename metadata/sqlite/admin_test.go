@@ -186,6 +186,56 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 }
 
+// TestAdminWhileWriting checks, backs up and vacuums a database while updates and views go on: none of them fails.
+func TestAdminWhileWriting(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vitrine.db")
+	db := open(t, path)
+	images := fill(t, db, 300)
+	stop, all := make(chan struct{}), sync.WaitGroup{}
+	for range 3 {
+		all.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				img := images[i%len(images)].Clone()
+				img.MinDisk = int64(i)
+				if err := db.Update(ctx, func(tx metadata.WriteTx) error { return tx.SaveImage(img) }); err != nil {
+					t.Errorf("Update = %v", err)
+					return
+				}
+				err := db.View(ctx, func(tx metadata.Tx) error {
+					_, err := tx.Images(image.Query{Caller: boss, Limit: 20})
+					return err
+				})
+				if err != nil {
+					t.Errorf("View = %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 3 {
+		copied := filepath.Join(dir, fmt.Sprint("backup-", i, ".db"))
+		if err := sqlite.Backup(ctx, path, copied); err != nil {
+			t.Errorf("Backup = %v", err)
+		}
+		if err := sqlite.Vacuum(ctx, path); err != nil {
+			t.Errorf("Vacuum = %v", err)
+		}
+		for _, p := range []string{path, copied} {
+			if problems := check(t, p); len(problems) > 0 {
+				t.Errorf("problems of %s: %q", p, problems)
+			}
+		}
+	}
+	close(stop)
+	all.Wait()
+}
+
 func TestBackupWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	path, dest := filepath.Join(dir, "vitrine.db"), filepath.Join(dir, "backup.db")

@@ -74,13 +74,19 @@ func stepThrough(ctx context.Context, copying *sqlite3.SQLiteBackup) error {
 // Vacuum rewrites the database without the space that is no longer used and gives that back to the file system. Meanwhile it
 // takes its size again, twice. The daemon may run; its writes wait, and answer image.ErrUnavailable when that takes long.
 func Vacuum(ctx context.Context, path string) (err error) {
-	c, err := openExisting(ctx, path)
+	looked, err := openExisting(ctx, path)
+	if err == nil {
+		err = looked.close()
+	}
+	if err != nil {
+		return err
+	}
+	c, err := openWriter(path, 8<<20)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	for _, sql := range []string{
-		"PRAGMA query_only = OFF",
 		"PRAGMA temp_store = FILE", // it would not fit into memory
 		"VACUUM",
 		"PRAGMA wal_checkpoint(TRUNCATE)",

@@ -58,7 +58,7 @@ func Check(ctx context.Context, path string) (problems []string, err error) {
 	return k.all(), nil
 }
 
-// openExisting opens a database of this program's version for reading.
+// openExisting opens a database of this program's version for reading, and leaves it unchanged.
 func openExisting(ctx context.Context, path string) (*conn, error) {
 	switch exists, err := inspect(path); {
 	case err != nil:
@@ -66,7 +66,7 @@ func openExisting(ctx context.Context, path string) (*conn, error) {
 	case !exists:
 		return nil, fmt.Errorf("open the metadata database %s: %w", path, fs.ErrNotExist)
 	}
-	c, err := openReader(path, 8<<20)
+	c, err := openReader(path, unchanged(path), 8<<20)
 	if err != nil {
 		return nil, err
 	}

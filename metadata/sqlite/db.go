@@ -66,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	share := cfg.CacheBytes * 2 / 3 / int64(cfg.Readers)
 	db := &DB{
-		readers: newPool(cfg.Readers, func() (*conn, error) { return openReader(cfg.Path, share) }),
+		readers: newPool(cfg.Readers, func() (*conn, error) { return openReader(cfg.Path, readWrite, share) }),
 		feed:    newFeed(last),
 		now:     cfg.Now,
 	}
@@ -94,7 +94,7 @@ func prepare(ctx context.Context, cfg Config) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("open the metadata database: %w", err)
 	}
-	c, err := openReader(cfg.Path, 0)
+	c, err := openReader(cfg.Path, unchanged(cfg.Path), 0)
 	if err != nil {
 		return err
 	}
@@ -126,12 +126,12 @@ const busyTimeout = 5 * time.Second
 // busySlice is how long SQLite waits at a time for the writer, in milliseconds: nothing ends that wait.
 const busySlice = "50"
 
-func waitWhileBusy() url.Values {
-	return url.Values{"mode": {"rw"}, "_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)}}
+func waitWhileBusy(mode string) url.Values {
+	return url.Values{"mode": {mode}, "_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)}}
 }
 
 func openWriter(path string, cacheBytes int64) (*conn, error) {
-	return openTuned(path, waitWhileBusy(), []string{
+	return openTuned(path, waitWhileBusy(readWrite), []string{
 		"PRAGMA synchronous = FULL",
 		"PRAGMA journal_mode = WAL",
 		"PRAGMA foreign_keys = ON",
@@ -143,8 +143,24 @@ func openWriter(path string, cacheBytes int64) (*conn, error) {
 	})
 }
 
-func openReader(path string, cacheBytes int64) (*conn, error) {
-	return openTuned(path, waitWhileBusy(), []string{
+// The modes of connections.
+const (
+	readWrite = "rw"
+	readOnly  = "ro"
+)
+
+// unchanged returns the mode in which a reader leaves a database as it is, whoever else has it open: the last connection to be
+// closed folds the log into the database and removes it, unless it is readOnly; and that one leaves its own files behind
+// where there were none.
+func unchanged(path string) (mode string) {
+	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
+		return readOnly
+	}
+	return readWrite
+}
+
+func openReader(path, mode string, cacheBytes int64) (*conn, error) {
+	return openTuned(path, waitWhileBusy(mode), []string{
 		"PRAGMA query_only = ON",
 		"PRAGMA cell_size_check = ON",
 		fmt.Sprintf("PRAGMA cache_size = -%d", cacheBytes>>10),

@@ -17,11 +17,14 @@ import (
 // magic is how every file of SQLite begins.
 var magic = []byte("SQLite format 3\x00")
 
+// suffixes are those of the files that make up a database.
+var suffixes = []string{"", "-wal", "-shm", "-journal"}
+
 // inspect reports whether there is a database at path. It refuses what cannot be one, before SQLite would take an empty
 // file for a new database, throw away a log without its database, or follow a link out of the directory.
 func inspect(path string) (exists bool, err error) {
 	var log int64
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	for _, suffix := range suffixes {
 		switch info, err := os.Lstat(path + suffix); {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
@@ -67,8 +70,10 @@ func checkMagic(path string) error {
 // ours. One process at a time may do it.
 func create(ctx context.Context, path string) error {
 	partial := path + ".new"
-	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that died here
-		return fmt.Errorf("make the metadata database: %w: %w", image.ErrUnavailable, err)
+	for _, suffix := range suffixes {
+		if err := os.Remove(partial + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that died here
+			return fmt.Errorf("make the metadata database: %w: %w", image.ErrUnavailable, err)
+		}
 	}
 	err := putInPlace(partial, path, func(partial string) (err error) {
 		c, err := openTuned(partial, url.Values{"mode": {"rw"}}, []string{"PRAGMA journal_mode = MEMORY", "PRAGMA synchronous = OFF"})
@@ -76,8 +81,11 @@ func create(ctx context.Context, path string) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, c.close()) }()
-		_, _, err = migrate(ctx, c)
-		return err
+		if _, _, err := migrate(ctx, c); err != nil {
+			return err
+		}
+		// Were it to change its mode later, a crash could leave a journal that a reader in mode readOnly cannot roll back.
+		return c.query(ctx, "PRAGMA journal_mode = WAL", nil, ignoreRow)
 	})
 	if err != nil {
 		return fmt.Errorf("make the metadata database: %w: %w", image.ErrUnavailable, err)

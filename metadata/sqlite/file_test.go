@@ -31,7 +31,8 @@ func closedDatabase(t *testing.T, path string) []byte {
 	return contents(t, filepath.Dir(path))[filepath.Base(path)]
 }
 
-// contents returns the files of a directory that hold anything, and the names of what is no file.
+// contents returns the files of a directory that hold anything, and the names of what is no file. What SQLite shares between
+// processes is derived from the log, and not among them.
 func contents(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -40,6 +41,9 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	}
 	found := map[string][]byte{}
 	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), "-shm") {
+			continue
+		}
 		if !e.Type().IsRegular() {
 			found[e.Name()] = nil
 			continue
@@ -108,6 +112,19 @@ func TestRefused(t *testing.T) {
 			file(whole)(t, path)
 			run(t, path, "PRAGMA user_version = 99")
 		}, metadata.ErrNewer, "has version 99, and this program knows versions up to"},
+		{"a newer database with a log", func(t *testing.T, path string) {
+			busy := filepath.Join(t.TempDir(), "vitrine.db")
+			file(whole)(t, busy)
+			open(t, busy) // stays open, so that the next one leaves its log
+			run(t, busy, "PRAGMA user_version = 99")
+			for _, suffix := range []string{"", "-wal"} {
+				b, err := os.ReadFile(busy + suffix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				file(b)(t, path+suffix)
+			}
+		}, metadata.ErrNewer, "has version 99, and this program knows versions up to"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -167,12 +184,15 @@ func TestAdminMakesNothing(t *testing.T) {
 func TestOpenAfterDeathWhileMaking(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "vitrine.db")
-	if err := os.WriteFile(path+".new", []byte("half a database"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.WriteFile(path+".new"+suffix, []byte("half a database"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	fill(t, open(t, path), 1)
-	if _, left := contents(t, dir)["vitrine.db.new"]; left {
-		t.Error("the half-made database is still there")
+	left, err := filepath.Glob(path + ".new*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("of the half-made database there is %q still, %v", left, err)
 	}
 }
 

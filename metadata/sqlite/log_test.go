@@ -56,7 +56,7 @@ func TestLogStaysShort(t *testing.T) {
 			var readers [2]*conn
 			for i := range readers {
 				var err error
-				if readers[i], err = openReader(db.writer.conn.path, 1<<20); err != nil {
+				if readers[i], err = openReader(db.writer.conn.path, readWrite, 1<<20); err != nil {
 					return err
 				}
 				defer readers[i].close()

@@ -140,6 +140,8 @@ func TestDiskFull(t *testing.T) {
 	})
 	db := open(t, filepath.Join(dir, "vitrine.db"))
 	kept := fill(t, db, 10)
+	elsewhere := filepath.Join(t.TempDir(), "other.db")
+	fill(t, open(t, elsewhere), 400)
 	ballast := []string{filepath.Join(dir, "ballast-1"), filepath.Join(dir, "ballast-2")}
 	for _, file := range ballast {
 		if err := os.WriteFile(file, make([]byte, 600<<10), 0o600); err != nil {
@@ -173,6 +175,22 @@ func TestDiskFull(t *testing.T) {
 		if err != nil {
 			t.Fatalf("View on a full disk = %v", err)
 		}
+		before, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for act, err := range map[string]error{
+			"Backup to":   sqlite.Backup(ctx, elsewhere, filepath.Join(dir, "backup.db")),
+			"Vacuum on":   sqlite.Vacuum(ctx, filepath.Join(dir, "vitrine.db")),
+			"creating on": openAndClose(filepath.Join(dir, "new.db")),
+		} {
+			if !errors.Is(err, image.ErrUnavailable) {
+				t.Errorf("%s a full disk = %v", act, err)
+			}
+		}
+		if after, err := os.ReadDir(dir); err != nil || len(after) != len(before) {
+			t.Errorf("what could not be written is left on a full disk: %v", after)
+		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
@@ -181,6 +199,14 @@ func TestDiskFull(t *testing.T) {
 	if problems := check(t, filepath.Join(dir, "vitrine.db")); len(problems) > 0 {
 		t.Errorf("problems after a full disk: %q", problems)
 	}
+}
+
+func openAndClose(path string) error {
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // TestCloseLeaks looks for goroutines and descriptors.

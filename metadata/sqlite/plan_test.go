@@ -18,7 +18,7 @@ import (
 func plans(t *testing.T, db *DB, fn func(metadata.Tx) error) map[string][]string {
 	t.Helper()
 	ctx := context.Background()
-	c, err := openReader(db.writer.conn.path, 1<<20)
+	c, err := openReader(db.writer.conn.path, readWrite, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

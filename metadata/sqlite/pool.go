@@ -42,15 +42,19 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 	return c, err
 }
 
+// take returns an idle connection or opens one, for which nobody else waits. Who calls it has a slot, so close waits for him.
 func (p *pool) take() (*conn, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, errClosed
-	}
+	var c *conn
 	if n := len(p.idle); n > 0 {
-		c := p.idle[n-1]
-		p.idle = p.idle[:n-1]
+		c, p.idle = p.idle[n-1], p.idle[:n-1]
+	}
+	closed := p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errClosed
+	case c != nil:
 		return c, nil
 	}
 	return p.open()
