@@ -23,6 +23,7 @@ import (
 )
 
 func TestEveryWriteIsRefused(t *testing.T) {
+	testservers.Require(t, "root") // to remount
 	f := newFake(t)
 	img := f.add(t, "a", make([]byte, 8192))
 	s, c := serve(t, f), startChild(t)
@@ -112,6 +113,7 @@ func (w *watch) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func TestEndThoughAReaderHangs(t *testing.T) {
+	testservers.Require(t, "root") // to cut readers off
 	f := newFake(t)
 	started := make(chan struct{}, 16)
 	f.wrap = func(file *os.File, size int64) Reader { return &blockedReader{plainReader{file, size}, started} }
@@ -131,6 +133,7 @@ func TestEndThoughAReaderHangs(t *testing.T) {
 // Who still has files open after the time that is given for it gets errors from what the daemon reads, and reads on in
 // what the kernel reads by itself. The log says which.
 func TestEndLeavesReadersBehind(t *testing.T) {
+	testservers.Require(t, "root") // to cut readers off
 	const cutOff, readsOn = "their readers get errors", "the kernel reads on"
 	for _, way := range ways[:2] {
 		t.Run(way.name, func(t *testing.T) {
@@ -163,6 +166,7 @@ func TestEndLeavesReadersBehind(t *testing.T) {
 }
 
 func TestUnmountedFromOutside(t *testing.T) {
+	testservers.Require(t, "root") // to abort
 	for name, end := range map[string]func(s *served) error{
 		"unmounted": func(s *served) error { return release(s.path, false) },
 		"aborted":   func(s *served) error { return abort(s.device) }, // which leaves a dead mount
@@ -224,6 +228,7 @@ func TestUserMounts(t *testing.T) {
 	if a := startChild(t).stat(file); (a.Errno == 0) != othersMay {
 		t.Errorf("another user gets %v, and user_allow_other is %v", a.Errno, othersMay)
 	}
+	startChildAs(t, nobody, os.Stderr).open(file) // nor is it an error to end with files open, which only root can cut off
 	user.ok(request{Op: "unserve"})
 	if left, err := mountsAt(path); err != nil || len(left) > 0 {
 		t.Errorf("there is %v at the path, %v, want nothing", left, err)
@@ -260,6 +265,7 @@ func TestStaleMountIsCleared(t *testing.T) {
 
 // Only a dead mount is cleared: the guests of a live one would lose their disks.
 func TestLiveMountIsNotDisplaced(t *testing.T) {
+	testservers.Require(t, "root") // to mount something else
 	f := newFake(t)
 	img := f.add(t, "a", []byte("x"))
 	path := filepath.Join(t.TempDir(), "mnt")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -133,7 +134,13 @@ func (m *Mount) detach(gone <-chan struct{}) error {
 	if served > 0 {
 		m.log.Warn("files of the mount are still open, their readers get errors from now on", "open", served)
 	}
-	if err := abort(m.device); err != nil && !ended(gone) {
+	switch err := abort(m.device); {
+	case ended(gone):
+		return nil
+	case errors.Is(err, fs.ErrPermission): // the kernel does it when the descriptor of /dev/fuse is closed
+		m.log.Info("no right to end the mount, it ends with this process", "path", m.cfg.Path)
+		return nil
+	case err != nil:
 		return fmt.Errorf("end the mount at %s while it is in use: %w", m.cfg.Path, err)
 	}
 	if !wait(gone, m.cfg.Linger) {

@@ -412,7 +412,7 @@ func serveHere(path, file string, others bool) error {
 	}
 	f.set(1, f.image(1, "x", st.Size()))
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	m, err := New(Config{Path: path, Source: f, AllowOther: others, Logger: log})
+	m, err := New(Config{Path: path, Source: f, AllowOther: others, Logger: log, Linger: 100 * time.Millisecond})
 	if err == nil {
 		err = m.Attach(context.Background())
 	}

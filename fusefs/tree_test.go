@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 func TestTree(t *testing.T) {
@@ -89,6 +90,7 @@ func TestTree(t *testing.T) {
 }
 
 func TestAttributes(t *testing.T) {
+	testservers.Require(t, "root") // to look at what belongs to others
 	f := newFake(t)
 	img := f.add(t, "debian", make([]byte, 10000), func(img *image.Image) { img.UpdatedAt = created.AddDate(1, 0, 0) })
 	s := serve(t, f, func(cfg *Config) { cfg.UID, cfg.GID, cfg.AllowOther = 1234, 5678, true })
