@@ -18,11 +18,10 @@ func TestAudit(t *testing.T) {
 	svc := open(t, dir, nil)
 	s := session{svc.As(admin)}
 	kept, lost := active(t, s, "kept", "data"), active(t, s, "lost", "data")
-	object := func(id image.ID) string { return filepath.Join(dir, "images", string(id[:2]), string(id)) }
-	if err := os.Remove(object(lost.ID)); err != nil {
+	if err := os.Remove(objectFile(dir, lost.ID)); err != nil {
 		t.Fatal(err)
 	}
-	orphan := object(image.NewID())
+	orphan := objectFile(dir, image.NewID())
 	link := filepath.Join(dir, "images", "link")
 	if err := os.MkdirAll(filepath.Dir(orphan), 0o755); err != nil {
 		t.Fatal(err)
@@ -45,7 +44,7 @@ func TestAudit(t *testing.T) {
 	if len(found) != 3 {
 		t.Errorf("the audit found %q", found)
 	}
-	if _, err := os.Stat(object(kept.ID)); err != nil {
+	if _, err := os.Stat(objectFile(dir, kept.ID)); err != nil {
 		t.Errorf("the audit touched an image: %v", err)
 	}
 }

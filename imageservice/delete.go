@@ -32,15 +32,30 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 	if !s.svc.trash {
 		s.svc.holds.waitIdle(ctx, number, closing)
 	}
-	users, end, err := s.svc.holds.beginDelete(ctx, number)
+	done, err := s.deleteRecord(ctx, id, number)
 	if err != nil {
 		return err
 	}
+	s.svc.follow(ctx, done)
+	s.svc.stopUploads(context.WithoutCancel(ctx), number)
+	err = s.svc.collect(context.WithoutCancel(ctx), func(g image.Garbage) bool { return g.Number == number })
+	if err != nil {
+		s.svc.log.WarnContext(ctx, "the data of a deleted image stays for now", "image_id", id, "error", err)
+	}
+	return nil
+}
+
+// deleteRecord deletes the record unless somebody holds the image. Who opens it meanwhile waits, and then finds it gone;
+// he must not wait longer, for the kernel may wait for him before it forgets the file.
+func (s *Session) deleteRecord(ctx context.Context, id image.ID, number int64) (done trace, err error) {
+	users, end, err := s.svc.holds.beginDelete(ctx, number)
+	if err != nil {
+		return done, err
+	}
 	defer end()
 	if users > 0 && !s.svc.trash {
-		return &image.InUseError{ID: id, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
+		return done, &image.InUseError{ID: id, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
 	}
-	var done trace
 	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
 		img, err := s.deletable(tx, id)
 		if err != nil {
@@ -53,16 +68,7 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 		img.UpdatedAt = s.svc.timestamp()
 		return done.save(tx, img, before)
 	})
-	if err != nil {
-		return err
-	}
-	s.svc.follow(ctx, done)
-	s.svc.stopUploads(context.WithoutCancel(ctx), number)
-	err = s.svc.collect(context.WithoutCancel(ctx), func(g image.Garbage) bool { return g.Number == number })
-	if err != nil {
-		s.svc.log.WarnContext(ctx, "the data of a deleted image stays for now", "image_id", id, "error", err)
-	}
-	return nil
+	return done, err
 }
 
 func (s *Session) deletable(tx metadata.Tx, id image.ID) (*image.Image, error) {

@@ -1,6 +1,7 @@
 package imageservice_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -67,6 +68,25 @@ func TestTrashKeepsTheDataUntilItIsClosed(t *testing.T) {
 	}
 	if n := files(t, dir); n != 0 {
 		t.Errorf("%d files after the last Close, want none", n)
+	}
+}
+
+// TestOpenWhileTheMountHearsOfADeletion must not wait for the deletion's end, which waits for the mount.
+func TestOpenWhileTheMountHearsOfADeletion(t *testing.T) {
+	svc := open(t, t.TempDir(), nil)
+	s := session{svc.As(admin)}
+	var img *image.Image
+	svc.Follow(func(ctx context.Context, _ int64) error {
+		if img != nil {
+			if _, err := svc.Tree(imageservice.TreeConfig{}).Open(ctx, img.Number); !errors.Is(err, image.ErrNotFound) {
+				t.Errorf("Open = %v, want %v", err, image.ErrNotFound)
+			}
+		}
+		return nil
+	})
+	img = active(t, s, "disk", "data")
+	if err := s.Delete(t.Context(), img.ID); err != nil {
+		t.Error(err)
 	}
 }
 

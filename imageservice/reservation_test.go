@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/filestore"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -337,4 +339,25 @@ func TestDataInTheWay(t *testing.T) {
 		t.Errorf("the next Upload = %v", err)
 	}
 	checkData(t, s, img.ID, "new")
+}
+
+// TestFullStoreIsLogged tells the operator what the client is told as well.
+func TestFullStoreIsLogged(t *testing.T) {
+	store, err := filestore.Open(filestore.Config{ID: "local", Dirs: []filestore.Dir{{Path: t.TempDir()}}, MinFree: 1 << 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var log bytes.Buffer
+	svc := openWith(t, imageservice.Config{DB: openDB(t, t.TempDir()), Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		imagestore.Entry{ID: "local", Store: store, Default: true})
+	s := session{svc.As(admin)}
+	img := queued(t, s)
+	if err := send(t, s, img.ID, "data"); !errors.Is(err, image.ErrStoreFull) {
+		t.Errorf("Upload = %v, want %v", err, image.ErrStoreFull)
+	}
+	checkStatus(t, s, img.ID, image.Queued)
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "no room") {
+		t.Errorf("the log says\n%s", log.String())
+	}
 }

@@ -60,6 +60,9 @@ func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
 		if cause := context.Cause(ctx); cause == errDeleted {
 			err = cause
 		}
+		if errors.Is(err, image.ErrStoreFull) || errors.Is(err, image.ErrStoreReadOnly) { // what operators must know of
+			s.svc.log.WarnContext(ctx, "the store takes no data", "image_id", id, "store", storeID, "error", err)
+		}
 		return s.svc.abandon(context.WithoutCancel(ctx), res, err)
 	}
 	s.svc.log.InfoContext(ctx, "image data stored", "image_id", id, "store", storeID, "bytes", result.Size)
