@@ -159,15 +159,9 @@ func (cfg *Config) checkListeners() error {
 		wrong = append(wrong, errors.New("api.listen: name at least one address"))
 	}
 	for _, addr := range cfg.API.Listen {
-		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-			if !filepath.IsAbs(path) || len(path) > 107 {
-				wrong = append(wrong, fmt.Errorf("api.listen: %q: a socket is an absolute path of at most 107 bytes", addr))
-			}
-			continue
-		}
-		host, port, err := net.SplitHostPort(addr)
-		if _, noPort := net.LookupPort("tcp", port); err != nil || noPort != nil {
-			wrong = append(wrong, fmt.Errorf("api.listen: %q is neither host:port nor unix:/path", addr))
+		host, err := checkAddress(addr)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("api.listen: %w", err))
 			continue
 		}
 		if !isLoopback(host) && cfg.Auth.Type == "none" && !cfg.Auth.OpenToNetwork {
@@ -176,6 +170,21 @@ func (cfg *Config) checkListeners() error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// checkAddress returns the host of an address that can be listened on, "localhost" for a unix socket.
+func checkAddress(addr string) (host string, err error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		if !filepath.IsAbs(path) || len(path) > 107 {
+			return "", fmt.Errorf("%q: a socket is an absolute path of at most 107 bytes", addr)
+		}
+		return "localhost", nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if _, noPort := net.LookupPort("tcp", port); err != nil || noPort != nil {
+		return "", fmt.Errorf("%q is neither host:port nor unix:/path", addr)
+	}
+	return host, nil
 }
 
 func isLoopback(host string) bool {

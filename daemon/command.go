@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-image/vitrine/internal/commanddoc"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 	"github.com/vitrine-image/vitrine/internal/version"
 )
 
@@ -78,6 +79,11 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 	}
 	if f.mount != "" {
 		cfg.Mount.Path = f.mount
+	}
+	for _, addr := range f.listen {
+		if _, err := checkAddress(addr); err != nil {
+			return cfg, commandline.Usagef("--listen %w", err)
+		}
 	}
 	if len(f.listen) > 0 {
 		cfg.API.Listen = f.listen

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 	"github.com/vitrine-image/vitrine/internal/version"
 )
 
@@ -15,7 +16,6 @@ type app struct {
 	endpoint string
 	json     bool
 	quiet    bool
-	started  bool // the command line was understood
 
 	conn *client.Client
 }
@@ -31,7 +31,7 @@ func (a *app) client() (*client.Client, error) {
 		UserAgent: "vitrine/" + version.String(),
 	})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, commandline.UsageError{Err: err}
 	}
 	a.conn = conn
 	return conn, nil

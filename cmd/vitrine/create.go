@@ -10,6 +10,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // A create is one run of image create.
@@ -33,7 +34,7 @@ func createCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if cmd.Flags().Changed("name") {
-					return usagef("the name is given twice: %q and --name %q", args[0], c.name)
+					return commandline.Usagef("the name is given twice: %q and --name %q", args[0], c.name)
 				}
 				cmd.Flags().Set("name", args[0])
 			}
@@ -51,10 +52,10 @@ func createCommand(a *app) *cobra.Command {
 func (c *create) run(cmd *cobra.Command) error {
 	id, ok := image.ParseID(c.id)
 	if c.id != "" && !ok {
-		return usagef("--id %q is no UUID", c.id)
+		return commandline.Usagef("--id %q is no UUID", c.id)
 	}
 	if c.store != "" && c.file == "" {
-		return usagef("--store goes with --file")
+		return commandline.Usagef("--store goes with --file")
 	}
 	src, err := c.open(cmd)
 	if err != nil {

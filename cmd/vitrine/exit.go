@@ -8,6 +8,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // The exit codes.
@@ -33,13 +34,6 @@ const exitHelp = `Exit status:
     5    the server, or a store or database behind it, cannot be reached now
     6    data is corrupt or missing
     130  interrupted`
-
-// A usageError is a mistake in the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // interrupted wraps whatever error a signal led to.
 type interrupted struct{ error }
@@ -82,7 +76,7 @@ func outcome(err error) (code int, hint string) {
 	if errors.As(err, new(interrupted)) {
 		return exitInterrupted, ""
 	}
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(commandline.UsageError)) {
 		return exitUsage, "see --help"
 	}
 	for _, o := range outcomes {

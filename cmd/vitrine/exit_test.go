@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 func TestEveryErrorHasAnOutcome(t *testing.T) {
@@ -32,7 +33,7 @@ func TestReport(t *testing.T) {
 		{nil, 0, ""},
 		{errors.New("broken."), 1, "vitrine: broken\n"},
 		{errors.New("two\nlines\x1b"), 1, "vitrine: two\\nlines\\x1b\n"},
-		{usagef("no"), 2, "vitrine: no; see --help\n"},
+		{commandline.Usagef("no"), 2, "vitrine: no; see --help\n"},
 		{&hinted{errors.New("full"), "make room"}, 1, "vitrine: full; make room\n"},
 		{&hinted{image.ErrNotFound, ""}, 3, "vitrine: not found\n"},
 		{interrupted{context.Canceled}, 130, "vitrine: interrupted\n"},

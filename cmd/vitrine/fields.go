@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // fields are the flags that describe an image, of create and set alike.
@@ -76,7 +77,7 @@ func (f *fields) edits(op image.EditOp) ([]image.Edit, error) {
 		value       int64
 	}{{"min-disk", "min_disk", f.minDisk}, {"min-ram", "min_ram", f.minRAM}} {
 		if n.value < 0 {
-			return nil, usagef("--%s %d: it cannot be below 0", n.flag, n.value)
+			return nil, commandline.Usagef("--%s %d: it cannot be below 0", n.flag, n.value)
 		}
 		if given(n.flag) {
 			set(n.field, json.Number(strconv.FormatInt(n.value, 10)))
@@ -93,7 +94,7 @@ func (f *fields) edits(op image.EditOp) ([]image.Edit, error) {
 	for _, p := range f.properties {
 		key, value, ok := strings.Cut(p, "=")
 		if !ok || key == "" {
-			return nil, usagef("--property %q: give key=value", p)
+			return nil, commandline.Usagef("--property %q: give key=value", p)
 		}
 		edits = append(edits, image.Edit{Op: image.EditAdd, Name: key, Value: value})
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // pageSize is how many images one request asks for: the most that the API gives.
@@ -83,7 +84,7 @@ func (l *list) query(cmd *cobra.Command) (image.Query, error) {
 	q := image.Query{Visibility: image.Visibility(l.visibility), MemberStatus: l.memberStatus, Hidden: l.hidden, Tags: l.tags, Limit: pageSize}
 	if cmd.Flags().Changed("limit") {
 		if l.limit < 0 {
-			return q, usagef("--limit %d: it cannot be below 0", l.limit)
+			return q, commandline.Usagef("--limit %d: it cannot be below 0", l.limit)
 		}
 		q.Limit = min(l.limit, pageSize)
 	}
@@ -103,7 +104,7 @@ func (l *list) query(cmd *cobra.Command) (image.Query, error) {
 	for _, p := range l.properties {
 		key, value, ok := strings.Cut(p, "=")
 		if !ok || key == "" {
-			return q, usagef("--property %q: give key=value", p)
+			return q, commandline.Usagef("--property %q: give key=value", p)
 		}
 		q.Filters = append(q.Filters, image.Filter{Property: key, Op: image.OpEqual, Strings: []string{value}})
 	}
@@ -113,7 +114,7 @@ func (l *list) query(cmd *cobra.Command) (image.Query, error) {
 	for key := range strings.SplitSeq(l.sort, ",") {
 		name, direction, _ := strings.Cut(key, ":")
 		if !slices.Contains(image.SortFields(), image.Field(name)) || direction != "" && direction != "asc" && direction != "desc" {
-			return q, usagef("--sort %q: the keys are %s, each with :asc or :desc if you like", l.sort, sortKeys())
+			return q, commandline.Usagef("--sort %q: the keys are %s, each with :asc or :desc if you like", l.sort, sortKeys())
 		}
 		q.Sort = append(q.Sort, image.SortKey{Field: image.Field(name), Desc: direction == "desc"})
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 func main() {
@@ -26,13 +28,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	err := commandline.Execute(ctx, root)
 	a.close()
 	if err != nil && ctx.Err() != nil {
 		err = interrupted{err}
-	}
-	if err != nil && !a.started {
-		err = usageError{err} // cobra found it before the command began
 	}
 	return report(errs, err)
 }

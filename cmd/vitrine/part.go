@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // A part is a file that is being saved: hidden beside its target until it is complete. Written zeros become holes. It is
@@ -33,9 +34,9 @@ func openPart(target string, id image.ID, force, goOn bool) (*part, error) {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		return nil, usagef("%s is a directory: give --file the name of a file", target)
+		return nil, commandline.Usagef("%s is a directory: give --file the name of a file", target)
 	case !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink:
-		return nil, usagef("%s is no regular file: leave --file out, and redirect standard output into it", target)
+		return nil, commandline.Usagef("%s is no regular file: leave --file out, and redirect standard output into it", target)
 	case !force:
 		return nil, existsError(target)
 	}

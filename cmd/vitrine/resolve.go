@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // An ambiguous name is that of several images.
@@ -46,7 +47,7 @@ func (a *app) find(ctx context.Context, ref string) (*image.Image, error) {
 		case err != nil:
 			return nil, onImage(ref, err)
 		case len(images) > 1:
-			return nil, usageError{&hinted{&ambiguous{ref, images, more}, "give the id of one"}}
+			return nil, commandline.UsageError{Err: &hinted{&ambiguous{ref, images, more}, "give the id of one"}}
 		case len(images) == 1:
 			return images[0], nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // A save is one run of image save.
@@ -45,9 +46,9 @@ func (s *save) run(cmd *cobra.Command, ref string) error {
 	out := cmd.OutOrStdout()
 	switch {
 	case s.file == "-" && (s.force || s.goOn || s.json):
-		return usagef("--force, --continue and --json go with --file")
+		return commandline.Usagef("--force, --continue and --json go with --file")
 	case s.file == "-" && isTerminal(out):
-		return usagef("standard output is a terminal: give --file, or redirect it")
+		return commandline.Usagef("standard output is a terminal: give --file, or redirect it")
 	}
 	img, err := s.find(cmd.Context(), ref)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // A set is one run of image set.
@@ -42,7 +43,7 @@ func (s *set) run(cmd *cobra.Command, ref string) error {
 		return err
 	}
 	if edits == nil && s.tags == nil && !s.activate && !s.deactivate {
-		return usagef("there is nothing to set: give at least one flag")
+		return commandline.Usagef("there is nothing to set: give at least one flag")
 	}
 	img, err := s.find(ctx, ref)
 	if err != nil {

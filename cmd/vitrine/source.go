@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // A source is a file, or standard input, whose bytes become an image's data.
@@ -35,7 +37,7 @@ func openSource(cmd *cobra.Command, path string) (*source, error) {
 	}
 	in := cmd.InOrStdin()
 	if isTerminal(in) {
-		return nil, usagef("standard input is a terminal: redirect a file or a pipe into it")
+		return nil, commandline.Usagef("standard input is a terminal: redirect a file or a pipe into it")
 	}
 	f, _ := in.(*os.File)
 	return newSource("standard input", in, f)
@@ -50,7 +52,7 @@ func newSource(name string, r io.Reader, f *os.File) (*source, error) {
 			return nil, err
 		}
 		if info.IsDir() {
-			return nil, usagef("%s is a directory", name)
+			return nil, commandline.Usagef("%s is a directory", name)
 		}
 		if info.Mode().IsRegular() || info.Mode().Type() == os.ModeDevice { // a block device has an end as well
 			if src.size, err = rest(f); err != nil {
@@ -92,7 +94,7 @@ func (s *source) guess() (string, error) {
 	}
 	format, packed := guessFormat(head, tail)
 	if packed != "" {
-		return "", &hinted{usagef("%s is compressed with %s, and no guest can read it so", s.name, packed),
+		return "", &hinted{commandline.Usagef("%s is compressed with %s, and no guest can read it so", s.name, packed),
 			"decompress it first, or give --disk-format if it really is the disk"}
 	}
 	return format, nil

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 func unsetCommand(a *app) *cobra.Command {
@@ -18,7 +19,7 @@ func unsetCommand(a *app) *cobra.Command {
 		ValidArgsFunction: a.completeImages(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if properties == nil && tags == nil {
-				return usagef("there is nothing to remove: give --property or --tag")
+				return commandline.Usagef("there is nothing to remove: give --property or --tag")
 			}
 			return a.unset(cmd, args[0], properties, tags)
 		},

@@ -3,19 +3,31 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/vitrine-image/vitrine/daemon"
+	"github.com/vitrine-image/vitrine/internal/commandline"
+)
+
+// The exit codes, as those of vitrine.
+const (
+	exitFailed = 1
+	exitUsage  = 2
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if err := daemon.Command().ExecuteContext(ctx); err != nil {
+	switch err := commandline.Execute(ctx, daemon.Command()); {
+	case errors.As(err, new(commandline.UsageError)):
+		fmt.Fprintf(os.Stderr, "vitrined: %v; see --help\n", err)
+		os.Exit(exitUsage)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "vitrined:", err)
-		os.Exit(1)
+		os.Exit(exitFailed)
 	}
 }
