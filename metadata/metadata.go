@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadef"
 )
 
 // A DB holds the records. It is safe for concurrent use.
@@ -74,11 +75,13 @@ type Tx interface {
 	LastChange() (int64, error)
 
 	TreeTx
+	MetadefTx
 }
 
 // A WriteTx reads and writes.
 type WriteTx interface {
 	Tx
+	MetadefWriteTx
 	// CreateImage inserts img and sets its Number. Errors: image.ErrConflict when the id exists or ever existed.
 	CreateImage(img *image.Image) error
 	// SaveImage writes every field of img over the record with its Number, appends the change, and turns locations
@@ -119,6 +122,46 @@ type WriteTx interface {
 	// DropChanges removes the oldest changes up to and including the sequence through, but no more than limit of them at
 	// once, and reports whether there are more to remove.
 	DropChanges(through int64, limit int) (more bool, err error)
+}
+
+// MetadefTx reads metadata definitions. Names are found without regard to the case of ASCII letters. There are few of them,
+// and only admins write them: filtering and paging is left to those who ask.
+type MetadefTx interface {
+	// Namespaces returns the namespaces by their numbers; if any resource types are given, those that are about one of them.
+	Namespaces(resourceTypes ...string) ([]metadef.Namespace, error)
+	// Namespace returns one. Errors: image.ErrNotFound.
+	Namespace(name string) (metadef.Namespace, error)
+	// ResourceTypes returns all of them by their names.
+	ResourceTypes() ([]metadef.ResourceType, error)
+	// Associations returns what a namespace is about, by the types' names.
+	Associations(namespace int64) ([]metadef.Association, error)
+	// Entries returns the properties, objects or tags of a namespace by their names.
+	Entries(namespace int64, kind metadef.Kind) ([]metadef.Entry, error)
+	// Entry returns one of them. Errors: image.ErrNotFound.
+	Entry(namespace int64, kind metadef.Kind, name string) (metadef.Entry, error)
+}
+
+// MetadefWriteTx writes metadata definitions.
+type MetadefWriteTx interface {
+	// CreateNamespace inserts n and sets its Number. Errors: image.ErrConflict when the name is taken.
+	CreateNamespace(n *metadef.Namespace) error
+	// SaveNamespace writes every field of n over the record with its Number. Errors: image.ErrNotFound, image.ErrConflict.
+	SaveNamespace(n *metadef.Namespace) error
+	// DeleteNamespace removes a namespace with all that belongs to it. Errors: image.ErrNotFound.
+	DeleteNamespace(number int64) error
+	// AddAssociation says what a namespace is about; an unknown resource type comes into being. Errors: image.ErrConflict.
+	AddAssociation(namespace int64, a metadef.Association) error
+	// RemoveAssociation takes it back. Errors: image.ErrNotFound.
+	RemoveAssociation(namespace int64, resourceType string) error
+	// AddEntry inserts a property, object or tag. Errors: image.ErrConflict when there is one of that kind and name.
+	AddEntry(namespace int64, e metadef.Entry) error
+	// SaveEntry writes e over the entry of that name, which it may rename; when it was made stays as it is.
+	// Errors: image.ErrNotFound, image.ErrConflict.
+	SaveEntry(namespace int64, name string, e metadef.Entry) error
+	// RemoveEntry removes one. Errors: image.ErrNotFound.
+	RemoveEntry(namespace int64, kind metadef.Kind, name string) error
+	// RemoveEntries removes all of a kind.
+	RemoveEntries(namespace int64, kind metadef.Kind) error
 }
 
 // TreeTx answers for directories of the mount: pages in a stable order, by numbers that never change their meaning.

@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"tasks", testTasks},
 		{"pages of tasks", testTaskPages},
 		{"staged data", testStaged},
+		{"namespaces of definitions", testNamespaces},
+		{"definitions", testDefinitions},
 		{"usage", testUsage},
 		{"garbage", testGarbage},
 		{"instances", testInstances},

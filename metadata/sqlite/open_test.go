@@ -253,7 +253,8 @@ func TestMigrateAddsUpUsage(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	run(t, path, `DROP TABLE usage; DROP TABLE staged; DROP TABLE tasks; ALTER TABLE uploads DROP COLUMN reserved; PRAGMA user_version = 1`)
+	run(t, path, `DROP TABLE usage; DROP TABLE staged; DROP TABLE tasks; DROP TABLE metadef_entries; DROP TABLE metadef_associations;
+		DROP TABLE metadef_resource_types; DROP TABLE metadef_namespaces; ALTER TABLE uploads DROP COLUMN reserved; PRAGMA user_version = 1`)
 	open(t, path)
 	if problems := check(t, path); len(problems) > 0 {
 		t.Errorf("after the migration: %q", problems)

@@ -100,6 +100,45 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE metadef_associations (
+  namespace         INTEGER NOT NULL REFERENCES metadef_namespaces ON DELETE CASCADE,
+  resource_type     TEXT NOT NULL COLLATE NOCASE REFERENCES metadef_resource_types,
+  prefix            TEXT NOT NULL,
+  properties_target TEXT,
+  created_at        INTEGER NOT NULL,
+  updated_at        INTEGER NOT NULL,
+  PRIMARY KEY (namespace, resource_type)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE metadef_entries (
+  namespace  INTEGER NOT NULL REFERENCES metadef_namespaces ON DELETE CASCADE,
+  kind       INTEGER NOT NULL,
+  name       TEXT NOT NULL COLLATE NOCASE,
+  body       TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (namespace, kind, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE metadef_namespaces (
+  number       INTEGER PRIMARY KEY AUTOINCREMENT,
+  name         TEXT NOT NULL COLLATE NOCASE UNIQUE,
+  display_name TEXT,
+  description  TEXT,
+  visibility   TEXT NOT NULL,
+  protected    INTEGER NOT NULL CHECK (protected IN (0, 1)),
+  owner        TEXT,
+  created_at   INTEGER NOT NULL,
+  updated_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE metadef_resource_types (
+  name       TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
+  protected  INTEGER NOT NULL CHECK (protected IN (0, 1)),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE sqlite_sequence(name,seq);
 
 CREATE TABLE staged (
@@ -180,6 +219,8 @@ CREATE INDEX listings_size             ON listings (list, size, created_at DESC,
 CREATE INDEX listings_status           ON listings (list, status, created_at DESC, id DESC, number);
 
 CREATE INDEX listings_updated_at       ON listings (list, updated_at DESC, created_at DESC, id DESC, number);
+
+CREATE INDEX metadef_associations_resource_type ON metadef_associations (resource_type);
 
 CREATE INDEX staged_url ON staged (store, url);
 
