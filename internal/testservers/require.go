@@ -26,6 +26,7 @@ var needs = map[string]func() error{
 	"varnish":     programs("varnishd", "gcc"),
 	"nginx":       programs("nginx"),
 	"openstack":   programs(openstackProgram),
+	"keystone":    programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
 	"xfs":         programs("mkfs.xfs"),
 	"root":        isRoot,
 }
@@ -36,7 +37,7 @@ var notInAll = []string{"root", "passthrough"}
 // Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
-// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), xfs (mkfs), root.
+// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), keystone, xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	list := os.Getenv("VITRINE_TEST_REQUIRE")
