@@ -87,5 +87,16 @@ func (m *Mount) complain(level slog.Level, op string, n node, err error) {
 	if m.quiet.seen(fmt.Sprint(op, n)) {
 		return
 	}
-	m.log.Log(m.ctx, level, "mount operation failed", "op", op, "image_number", n.number(), "err", err)
+	m.log.LogAttrs(m.ctx, level, "mount operation failed", slog.String("op", op), m.subject(n), slog.Any("error", err))
+}
+
+// subject tells a person which image or directory a node is.
+func (m *Mount) subject(n node) slog.Attr {
+	if id := m.handles.imageOf(n); id != "" {
+		return slog.String("image_id", string(id))
+	}
+	if n.kind() >= kindImage {
+		return slog.Int64("image_number", n.number())
+	}
+	return slog.String("directory_node", fmt.Sprintf("%#x", uint64(n)))
 }

@@ -67,7 +67,7 @@ func (m *Mount) follow(ctx context.Context) {
 			continue
 		}
 		if !m.quiet.seen("follow") {
-			m.log.Warn("cannot follow the changes, the mount may show old names", "err", err)
+			m.log.Warn("cannot follow the changes, the mount may show old names", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -148,6 +148,16 @@ func (hs *handles) attr(n node) (attr, bool) {
 	return a, true
 }
 
+// imageOf returns the image whose bytes the node is, if it is open and was in the tree when it was opened.
+func (hs *handles) imageOf(n node) image.ID {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if h, ok := hs.table[n]; ok {
+		return h.image
+	}
+	return ""
+}
+
 // has tells whether the node is open.
 func (hs *handles) has(n node) bool {
 	hs.mu.Lock()

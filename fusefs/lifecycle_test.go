@@ -381,13 +381,18 @@ func TestMountOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := 0
 	for line := range strings.Lines(string(table)) {
 		if fields := strings.Fields(line); fields[1] == s.path {
+			found++
 			if fields[0] != "vitrine" || fields[2] != "fuse.vitrine" || !strings.HasPrefix(fields[3], "ro,nosuid,nodev") ||
 				!strings.Contains(fields[3], "default_permissions") || strings.Contains(fields[3], "allow_other") {
 				t.Errorf("mounted as %s", line)
 			}
 		}
+	}
+	if found != 1 {
+		t.Errorf("there are %d mounts at %s, want 1", found, s.path)
 	}
 	if os.Geteuid() == 0 {
 		b, err := os.ReadFile(fmt.Sprintf("/sys/class/bdi/0:%d/read_ahead_kb", s.device))

@@ -97,7 +97,7 @@ func (m *Mount) Serve(ctx context.Context) error {
 	select {
 	case <-gone:
 		if _, err := m.unmount(); err != nil { // a connection that was aborted leaves a dead mount
-			m.log.Warn("the dead mount stays", "path", m.cfg.Path, "err", err)
+			m.log.Warn("the dead mount stays", "path", m.cfg.Path, "error", err)
 		}
 	case <-ctx.Done():
 		err = m.detach(gone)

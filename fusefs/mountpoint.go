@@ -156,6 +156,6 @@ func unescape(s string) string {
 func (m *Mount) raiseReadAhead() {
 	path := fmt.Sprintf("/sys/class/bdi/0:%d/read_ahead_kb", m.device)
 	if err := os.WriteFile(path, []byte(strconv.Itoa(m.cfg.ReadAhead)), 0); err != nil {
-		m.log.Debug("cannot raise the read-ahead of the mount", "err", err)
+		m.log.Debug("cannot raise the read-ahead of the mount", "error", err)
 	}
 }

@@ -1,7 +1,11 @@
 package fusefs
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
 )
 
 // The numbers are what guests, backups and a successor of this process know files by: they never change.
@@ -44,6 +48,48 @@ func TestNodesAreForEver(t *testing.T) {
 	}
 	if generation != 1 {
 		t.Errorf("the generation is %d, want 1", generation)
+	}
+}
+
+// A program that is in the middle of a listing when another process takes over goes on from the offset that it has.
+func TestOffsetsAreForEver(t *testing.T) {
+	f := newFake(t)
+	f.add(t, "a", nil, func(img *image.Image) { img.Tags = []string{"t"} })
+	f.add(t, "a", nil)
+	m, err := New(Config{Path: t.TempDir(), Source: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const one, two = "00000000-0000-4000-8000-abcd00000001", "00000000-0000-4000-8000-abcd00000002"
+	for _, tt := range []struct {
+		dir   node
+		after uint64
+		want  string
+	}{
+		{rootNode, 0, ". 1, .. 2, by-id 17, by-name 18, by-project 19, by-tag 20"},
+		{rootNode, 18, "by-project 19, by-tag 20"},
+		{dirNode(kindIDs, 0, 0), 0, ". 1, .. 2, " + one + " 17, " + two + " 18"},
+		{dirNode(kindIDs, 0, 0), 17, two + " 18"},
+		{dirNode(kindIDs, 0, 0), 18, ""},
+		{dirNode(kindNames, 0, 0), 2, "a 17"},
+		{dirNode(kindTags, 0, 0), 2, "t 18"},
+		{dirNode(kindName, 0, 1), 0, ". 1, .. 2, latest 3, " + one + " 17, " + two + " 18"},
+		{dirNode(kindName, 0, 1), 3, one + " 17, " + two + " 18"},
+		{dirNode(kindProject, 3, 0), 1, ".. 2, by-id 17, by-name 18, by-tag 19"},
+		{imageNode(kindImage, 1), 2, "image.raw 17, disk.raw 18, metadata.json 19, sha512sum 20"},
+		{imageNode(kindImage, 1), 1 << 62, ""},
+	} {
+		page, err := m.page(tt.dir, tt.after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range page {
+			got = append(got, fmt.Sprint(e.name, " ", e.off))
+		}
+		if got := strings.Join(got, ", "); got != tt.want {
+			t.Errorf("%#x after %d lists %s, want %s", tt.dir, tt.after, got, tt.want)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (m *Mount) canPass() bool {
 	defer unix.Close(fd)
 	id, errno := m.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
 	if errno != 0 {
-		m.log.Info("passthrough is not possible, image data goes through the daemon", "err", errno)
+		m.log.Info("passthrough is not possible, image data goes through the daemon", "error", errno)
 		return false
 	}
 	m.server.UnregisterBackingFd(id)
@@ -50,7 +50,7 @@ func (m *Mount) register(fd uintptr, name string) int32 {
 		return id
 	}
 	if m.refused.add(st.Dev) {
-		m.log.Info("no passthrough for this file system, its data goes through the daemon", "file", name, "err", errno)
+		m.log.Info("no passthrough for this file system, its data goes through the daemon", "file", name, "error", errno)
 	}
 	return 0
 }
@@ -58,7 +58,7 @@ func (m *Mount) register(fd uintptr, name string) int32 {
 func (m *Mount) unregister(id int32) {
 	errno := m.server.UnregisterBackingFd(id)
 	if errno != 0 && errno != unix.EBADF && errno != unix.ENOTCONN { // with the connection all are released
-		m.log.Warn("cannot release a passthrough file", "err", errno)
+		m.log.Warn("cannot release a passthrough file", "error", errno)
 	}
 }
 

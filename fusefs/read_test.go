@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -335,7 +337,9 @@ func TestCutShortWhileOpen(t *testing.T) {
 			f := newFake(t)
 			f.wrap = way.wrap
 			img := f.add(t, "x", make([]byte, 1<<20))
-			s, c := serve(t, f, way.edit), startChild(t)
+			var log bytes.Buffer // read after the end
+			logs := func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+			s, c := serve(t, f, way.edit, logs), startChild(t)
 			fd := int(c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT}).N)
 			if err := os.Truncate(f.path(img.Number), 512<<10+100); err != nil {
 				t.Fatal(err)
@@ -349,6 +353,13 @@ func TestCutShortWhileOpen(t *testing.T) {
 						t.Errorf("%d bytes read from %d give %d bytes, %v, want EBADMSG", size, off, len(a.Data), a.Errno)
 					}
 				}
+			}
+			c.close(fd)
+			if err := s.end(); err != nil {
+				t.Error(err)
+			}
+			if got := strings.Count(log.String(), "op=read image_id="+string(img.ID)); got != 1 {
+				t.Errorf("the log names the image %d times, want once:\n%s", got, &log)
 			}
 		})
 	}
