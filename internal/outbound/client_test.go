@@ -1,15 +1,9 @@
 package outbound
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"log"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,11 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/vitrine-image/vitrine/image"
-	"github.com/vitrine-image/vitrine/internal/watchfile"
 )
 
 // secretPath is where the tests keep what a log must not show.
@@ -132,68 +123,6 @@ func TestCheckLogsARefusal(t *testing.T) {
 	}
 }
 
-func TestCAFile(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
-	server.EnableHTTP2 = true                           // but images come over HTTP/1.1
-	server.StartTLS()
-	defer server.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	trusting := newClient(t, Config{Policy: loopback(t), CAFile: ca})
-	if data, err := fetched(t, trusting, server.URL); data != "HTTP/1.1" || err != nil {
-		t.Errorf("with the CA file: %q, %v", data, err)
-	}
-	if _, err := fetched(t, trusting, named(t, server.URL, "one.test")); err == nil {
-		t.Error("a certificate for another name is accepted")
-	}
-	if _, err := fetched(t, newClient(t, Config{Policy: loopback(t)}), server.URL); err == nil {
-		t.Error("an unknown certificate is accepted")
-	}
-}
-
-func TestAChangedCAFileTakesEffect(t *testing.T) {
-	dir := t.TempDir()
-	ca, first, second := filepath.Join(dir, "ca.pem"), selfSigned(t), selfSigned(t)
-	if err := os.WriteFile(ca, first, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		c := newClient(t, Config{Policy: loopback(t), CAFile: ca})
-		trusts := func(cert []byte) bool {
-			want, err := parseRoots([][]byte{cert})
-			return err == nil && c.transport().TLSClientConfig.RootCAs.Equal(want)
-		}
-		if before := c.transport(); !trusts(first) || c.transport() != before {
-			t.Error("the first file is not what is trusted, or makes a transport for each request")
-		}
-		if err := os.WriteFile(ca, second, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(watchfile.Interval)
-		if !trusts(second) {
-			t.Error("the changed file is not taken over")
-		}
-	})
-}
-
-// selfSigned returns a new certificate in PEM.
-func selfSigned(t *testing.T) []byte {
-	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
 func TestManyAtOnce(t *testing.T) {
 	address := serve(t, "one.test", jumps)
 	c := newClient(t, Config{Policy: loopback(t)})
@@ -230,68 +159,6 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("New(%+v) = %v, want an error without the password", cfg, err)
 		}
 	}
-}
-
-func TestTheEnvironmentsProxyIsNotUsed(t *testing.T) {
-	proxy := serve(t, "", func(w http.ResponseWriter, r *http.Request) { t.Errorf("the proxy was asked for %s", r.URL) })
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
-		t.Setenv(name, proxy)
-	}
-	address := serve(t, "one.test", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "direct") })
-	if data, err := fetched(t, newClient(t, Config{Policy: loopback(t)}), address); data != "direct" || err != nil {
-		t.Errorf("got %q, %v", data, err)
-	}
-}
-
-func TestProxy(t *testing.T) {
-	var asked []string
-	proxy := serve(t, "", func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.Method+" "+r.RequestURI)
-		if r.Method == http.MethodConnect {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		if user, password, _ := basicAuth(r.Header.Get("Proxy-Authorization")); user != "u" || password != "p" {
-			t.Errorf("the proxy got the credentials %q, %q", user, password)
-		}
-		if to := r.URL.Query().Get("to"); to != "" {
-			http.Redirect(w, r, to, http.StatusFound)
-			return
-		}
-		io.WriteString(w, "proxied")
-	})
-	p, _ := newPolicy(t, PolicyConfig{}, map[string][]string{"good.example.": {"93.184.216.34"}, "inner.example.": {"127.0.0.1"}})
-	var d dials
-	d.watch(p, nil)
-	c := newClient(t, Config{Policy: p, Proxy: strings.Replace(proxy, "//", "//u:p@", 1)})
-	for _, rawURL := range []string{"http://good.example/a", "http://unknown.example/b", "http://good.example/?to=http://unknown.example/c"} {
-		if data, err := fetched(t, c, rawURL); data != "proxied" || err != nil {
-			t.Errorf("%s: %q, %v", rawURL, data, err)
-		}
-	}
-	n := len(asked)
-	for _, rawURL := range []string{"http://inner.example/", "http://127.0.0.1/", "http://metadata.google.internal/", "http://good.example:22/"} {
-		if _, err := fetched(t, c, rawURL); err == nil || len(asked) > n {
-			t.Errorf("%s: %v, asked %q", rawURL, err, asked[n:])
-		}
-	}
-	if _, err := fetched(t, c, "http://good.example/?to=http://inner.example/"); err == nil || len(asked) != n+1 {
-		t.Errorf("a redirect to an inner name: %v, asked %q", err, asked[n:])
-	}
-	if _, err := fetched(t, c, "https://good.example/"); err == nil || asked[len(asked)-1] != "CONNECT good.example:443" {
-		t.Errorf("https through a proxy that refuses: %v, asked %q", err, asked)
-	}
-	if len(d.all()) > 0 {
-		t.Errorf("dialled %v beside the proxy", d.all())
-	}
-	other := strings.TrimPrefix(serve(t, "", nil), "http://")
-	if _, err := c.dialProxy(t.Context(), "tcp", other); err == nil {
-		t.Error("dials another address than the proxy's")
-	}
-}
-
-func basicAuth(header string) (user, password string, ok bool) {
-	return (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
 }
 
 func TestRoundTripFiltersEveryRequest(t *testing.T) {
