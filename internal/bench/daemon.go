@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/vitrine-image/vitrine/internal/testservers"
@@ -22,88 +20,47 @@ import (
 
 // A server is something that speaks the Image API: vitrined, or Glance.
 type server struct {
-	url string
-	cmd *exec.Cmd
+	*testservers.Server
 	dir string // its data
 	mnt string // its mount, "" for none
 }
 
 // startDaemon runs vitrined with the data in dir/data and, if asked for, a mount at dir/mnt.
 func startDaemon(ctx context.Context, program, dir string, mounted bool, config string) (*server, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	s := &server{url: "http://" + address, dir: filepath.Join(dir, "data")}
-	toml := fmt.Sprintf("data = %q\n[api]\nlisten = [%q]\n", s.dir, address)
+	s := &server{dir: filepath.Join(dir, "data")}
 	if mounted {
 		s.mnt = filepath.Join(dir, "mnt")
-		toml += fmt.Sprintf("[mount]\npath = %q\nrequired = true\n", s.mnt)
+		config = fmt.Sprintf("[mount]\npath = %q\nrequired = true\n%s", s.mnt, config)
 	}
-	path := filepath.Join(dir, "vitrined.toml")
-	if err := errors.Join(os.MkdirAll(s.dir, 0o755), os.WriteFile(path, []byte(toml+config), 0o644)); err != nil {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(program, "--config", path)
-	return s, s.start(ctx)
-}
-
-// start waits until the server answers.
-func (s *server) start(ctx context.Context) error {
-	log, err := os.Create(filepath.Join(s.dir, "log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
-	ctx, stop := context.WithTimeout(ctx, time.Minute)
-	defer stop()
-	for {
-		resp, err := http.Get(s.url + "/healthcheck")
-		if err == nil {
-			resp.Body.Close()
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			said, _ := os.ReadFile(log.Name()) // without it the message is only shorter
-			return errors.Join(fmt.Errorf("%s does not answer: %w; it said:\n%s", s.cmd.Path, err, said), s.stop())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func (s *server) stop() error {
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(30*time.Second, func() { s.cmd.Process.Kill() })
-	defer kill.Stop()
-	err := s.cmd.Wait()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && !exit.Exited() {
-		return nil // ended by a signal, as Glance does
-	}
-	return err
+	path := filepath.Join(dir, "vitrined.toml")
+	var err error
+	s.Server, err = testservers.HTTP(ctx, dir, program, func(address string) ([]string, error) {
+		toml := fmt.Sprintf("data = %q\n[api]\nlisten = [%q]\n%s", s.dir, address, config)
+		return []string{"--config", path}, os.WriteFile(path, []byte(toml), 0o644)
+	})
+	return s, err
 }
 
 // cpu measures the processor time that the server uses while fn runs.
 func (s *server) cpu(fn func() error) (time.Duration, error) {
-	before, err := testservers.CPU(s.cmd.Process.Pid)
+	before, err := s.CPU()
 	if err != nil {
 		return 0, err
 	}
 	if err := fn(); err != nil {
 		return 0, err
 	}
-	after, err := testservers.CPU(s.cmd.Process.Pid)
+	after, err := s.CPU()
 	return after - before, err
 }
 
 // memory returns one of the Vm fields of /proc/PID/status in bytes, over the process and its children.
 func (s *server) memory(field string) (int64, error) {
 	total := int64(0)
-	pids := []string{strconv.Itoa(s.cmd.Process.Pid)}
+	pids := []string{strconv.Itoa(s.Pid())}
 	for len(pids) > 0 {
 		pid := pids[0]
 		pids = pids[1:]
@@ -154,7 +111,7 @@ func (s *server) remove(ctx context.Context, id string) error {
 }
 
 func (s *server) call(ctx context.Context, method, path string, body io.Reader, want int) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, s.url+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +130,7 @@ func (s *server) call(ctx context.Context, method, path string, body io.Reader, 
 
 // upload sends a file as an image's data with curl.
 func (s *server) upload(ctx context.Context, id, file string) error {
-	return curl(ctx, "-T", file, "-H", "Content-Type: application/octet-stream", "-H", "Expect:", s.url+"/v2/images/"+id+"/file")
+	return curl(ctx, "-T", file, "-H", "Content-Type: application/octet-stream", "-H", "Expect:", s.URL+"/v2/images/"+id+"/file")
 }
 
 // curl runs curl quietly; an answer of 400 and above is an error.
@@ -192,13 +149,4 @@ func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 		err = fmt.Errorf("%s %s: %w: %s%s", name, strings.Join(args, " "), err, out, stderr.Bytes())
 	}
 	return out, err
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

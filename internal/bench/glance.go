@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 // glanceConfig is Glance without authentication on SQLite and one directory.
@@ -35,28 +35,24 @@ func (b *bench) glance(ctx context.Context, dir string) (*server, error) {
 	if b.peer != "glance" {
 		return nil, fmt.Errorf("no way to start the peer %q is known, only glance", b.peer)
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	config := filepath.Join(dir, "glance-api.conf")
-	content := fmt.Sprintf(glanceConfig, dir, address[len("127.0.0.1:"):])
 	for _, d := range []string{"images", "staging", "tasks"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	if err := os.WriteFile(config, []byte(content), 0o644); err != nil {
-		return nil, err
-	}
 	// Debian's Python, whatever else is in PATH.
-	if _, err := output(ctx, "/usr/bin/python3", "/usr/bin/glance-manage", "--config-file", config, "db_sync"); err != nil {
-		return nil, err
+	s, err := testservers.HTTP(ctx, dir, "/usr/bin/python3", func(address string) ([]string, error) {
+		config := filepath.Join(dir, "glance-api.conf")
+		content := fmt.Sprintf(glanceConfig, dir, address[len("127.0.0.1:"):])
+		if err := os.WriteFile(config, []byte(content), 0o644); err != nil {
+			return nil, err
+		}
+		_, err := output(ctx, "/usr/bin/python3", "/usr/bin/glance-manage", "--config-file", config, "db_sync")
+		return []string{"/usr/bin/glance-api", "--config-file", config}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("glance: %w", err)
 	}
-	s := &server{url: "http://" + address, dir: dir, cmd: exec.Command("/usr/bin/python3", "/usr/bin/glance-api", "--config-file", config)}
-	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(errors.New("glance"), err)
-	}
-	b.atEnd(s.stop)
-	return s, nil
+	b.atEnd(s.Stop)
+	return &server{Server: s, dir: dir}, nil
 }

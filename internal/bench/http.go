@@ -44,9 +44,9 @@ func prepareHTTP(ctx context.Context, b *bench, dir string) ([]row, error) {
 			return nil, err
 		}
 		for i, args := range [][]string{
-			{"-c1", "-t1", s.url + "/v2/images/" + id},
-			{"-c1", "-t1", s.url + "/v2/images?limit=100"},
-			{"-c8", "-t2", "-s", script, s.url + "/v2/images"},
+			{"-c1", "-t1", s.URL + "/v2/images/" + id},
+			{"-c1", "-t1", s.URL + "/v2/images?limit=100"},
+			{"-c8", "-t2", "-s", script, s.URL + "/v2/images"},
 		} {
 			rows[i].contestants = append(rows[i].contestants, contestant{name, requests(args)})
 		}

@@ -43,7 +43,7 @@ func prepareLists(ctx context.Context, b *bench, dir string) ([]row, error) {
 	} {
 		row := row{name: "over HTTP, admin: " + r.name, unit: "ms", targets: []target{{of: many, to: few, ratio: 1.3, atMost: true}}}
 		for _, name := range []string{many, few} {
-			row.contestants = append(row.contestants, contestant{name, latency(over[name].url + "/v2/images?limit=100" + r.query)})
+			row.contestants = append(row.contestants, contestant{name, latency(over[name].URL + "/v2/images?limit=100" + r.query)})
 		}
 		rows = append(rows, row)
 	}

@@ -114,6 +114,6 @@ func (b *bench) daemon(ctx context.Context, dir string, mounted bool, config str
 	if err != nil {
 		return nil, err
 	}
-	b.atEnd(s.stop)
+	b.atEnd(s.Stop)
 	return s, nil
 }

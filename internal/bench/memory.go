@@ -76,13 +76,13 @@ func loaded(ctx context.Context, s *server, file, source string) (measured, erro
 		}
 	}
 	// 5 resets the peak. Source: proc(5), clear_refs.
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0o200); err != nil {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.Pid()), []byte("5"), 0o200); err != nil {
 		return measured{}, err
 	}
 	g, running := errgroup.WithContext(ctx)
 	for _, id := range ids {
 		g.Go(func() error { return s.upload(running, id, file) })
-		g.Go(func() error { return curl(running, "-o", "/dev/null", s.url+"/v2/images/"+source+"/file") })
+		g.Go(func() error { return curl(running, "-o", "/dev/null", s.URL+"/v2/images/"+source+"/file") })
 	}
 	if err := g.Wait(); err != nil {
 		return measured{}, err

@@ -100,7 +100,7 @@ func downloads(ctx context.Context, s *server, file string) (func(context.Contex
 	if err := s.upload(ctx, id, file); err != nil {
 		return nil, err
 	}
-	fetch := func() error { return curl(ctx, "-o", "/dev/null", s.url+"/v2/images/"+id+"/file") }
+	fetch := func() error { return curl(ctx, "-o", "/dev/null", s.URL+"/v2/images/"+id+"/file") }
 	if err := fetch(); err != nil { // which warms the cache
 		return nil, err
 	}

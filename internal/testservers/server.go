@@ -1,11 +1,11 @@
 package testservers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,13 +21,42 @@ type Server struct {
 	URL     string // http://Address
 	cmd     *exec.Cmd
 	log     string        // where its output goes
-	done    chan struct{} // closed when it has ended, after err is set
-	err     error
-	atStop  func() error // what remains to be done after the process has ended, or nil
+	done    chan struct{} // closed when it has ended
+	atStop  func() error  // what remains to be done after the process has ended, or nil
 }
 
-// readyDeadline is how long a server may take to answer; Varnish compiles C code first.
-const readyDeadline = 30 * time.Second
+// readyDeadline is how long a server may take to answer; Varnish compiles C code first. stopDeadline is how long it may
+// take to end.
+const (
+	readyDeadline = time.Minute
+	stopDeadline  = 30 * time.Second
+)
+
+// HTTP runs a program that serves HTTP on a free address, with the arguments that configure returns for it, and waits
+// until it answers. Its log goes to dir.
+func HTTP(ctx context.Context, dir, program string, configure func(address string) (args []string, err error)) (*Server, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	args, err := configure(address)
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(dir, program, args...)
+	if err != nil {
+		return nil, err
+	}
+	s.Address, s.URL = address, "http://"+address
+	return s.ready(ctx, func() bool {
+		resp, err := http.Get(s.URL)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return true
+	})
+}
 
 // start runs the program in dir, with its output in the file name.log there.
 func start(dir, name string, args ...string) (*Server, error) {
@@ -44,13 +73,14 @@ func start(dir, name string, args ...string) (*Server, error) {
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = dir
 	s.cmd.Stdout, s.cmd.Stderr = out, out
-	// A group of its own: Ctrl-C in the terminal is for the tests, which then stop it in order.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A group of its own: Ctrl-C in the terminal is for the tests, which then stop it in order. It goes with a test that
+	// cannot do so any more.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		s.err = s.cmd.Wait()
+		s.cmd.Wait() // its state tells how it ended
 		close(s.done)
 	}()
 	return s, nil
@@ -102,20 +132,20 @@ func CPU(pid int) (total time.Duration, err error) {
 	return total, nil
 }
 
-// Stop ends the server and waits until it is gone. It asks first, and kills what does not listen. Stopping twice is
-// no error.
-func (s *Server) Stop() error {
+// Stop ends the server and waits until it is gone. It asks first; to have to kill it is an error. Stopping twice is none.
+func (s *Server) Stop() (err error) {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(stopDeadline):
+		err = fmt.Errorf("%s did not end within %s and was killed", s.cmd.Path, stopDeadline)
 		syscall.Kill(-s.Pid(), syscall.SIGKILL)
 		<-s.done
 	}
 	if s.atStop != nil {
-		return s.atStop()
+		err = errors.Join(err, s.atStop())
 	}
-	return nil
+	return err
 }
 
 // listening waits until the server takes connections on its address; if it does not, it is stopped and the error
@@ -147,9 +177,12 @@ func (s *Server) ready(ctx context.Context, ask func() bool) (*Server, error) {
 		case <-s.done:
 		case <-ctx.Done():
 		}
+		failed := ctx.Err()
+		if failed == nil {
+			failed = fmt.Errorf("it has ended: %v", s.cmd.ProcessState)
+		}
 		said, _ := os.ReadFile(s.log) // what is missing there only makes the message shorter
-		s.Stop()
-		return nil, fmt.Errorf("%s does not answer (%w); it said:\n%s", s.cmd.Path, cmp.Or(ctx.Err(), s.err), said)
+		return nil, errors.Join(fmt.Errorf("%s does not answer (%w); it said:\n%s", s.cmd.Path, failed, said), s.Stop())
 	}
 }
 

@@ -93,6 +93,15 @@ func TestVarnishSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestServersThatEndTellHow(t *testing.T) {
+	for script, want := range map[string]string{"echo no disk >&2; exit 3": "exit status 3", "exit 0": "exit status 0"} {
+		_, err := HTTP(t.Context(), t.TempDir(), "sh", func(string) ([]string, error) { return []string{"-c", script}, nil })
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(script, "disk") != strings.Contains(err.Error(), "no disk") {
+			t.Errorf("a server that does %q = %v, want %q and what it said", script, err, want)
+		}
+	}
+}
+
 func TestQSD(t *testing.T) {
 	Require(t, "qsd", "fuse", "root")
 	image := filepath.Join(t.TempDir(), "disk,1.raw")
