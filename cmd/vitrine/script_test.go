@@ -23,9 +23,7 @@ import (
 
 // TestMain makes the test binary act as the daemon and as the command line, too.
 func TestMain(m *testing.M) {
-	if os.Getenv("VITRINE_TEST_DAEMON") != "" { // set for the children of testdaemon
-		testdaemon.Main(m)
-	}
+	testdaemon.ServeIfChild()
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // children with the race detector would wait a second at their end
 	testscript.Main(m, map[string]func(){"vitrine": main})
 }

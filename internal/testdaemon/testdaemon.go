@@ -25,10 +25,16 @@ const childEnv = "VITRINE_TEST_DAEMON"
 
 // Main runs the tests, or the daemon in a child process.
 func Main(m *testing.M) {
+	ServeIfChild()
+	os.Exit(m.Run())
+}
+
+// ServeIfChild runs the daemon and never returns, if this process was started by Start or Launch; otherwise it does
+// nothing. It is for a TestMain that does more than Main.
+func ServeIfChild() {
 	if path := os.Getenv(childEnv); path != "" {
 		os.Exit(child(path))
 	}
-	os.Exit(m.Run())
 }
 
 // child serves as the configuration says, and writes its address to descriptor 3 once everything answers.
