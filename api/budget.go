@@ -31,6 +31,9 @@ type share struct {
 	deadline *deadline
 }
 
+// errBusy refuses a request that has waited for its turn for long.
+var errBusy = image.Errorf(image.ErrUnavailable, "Too many requests with long answers or bodies are under way. Please try again later.")
+
 func newBudget(bytes int64, longest time.Duration) *budget {
 	return &budget{bytes: bytes, room: semaphore.NewWeighted(bytes), longest: longest, shares: make(map[*share]struct{})}
 }
@@ -58,7 +61,7 @@ func (b *budget) take(ctx context.Context, n int, d *deadline) (*share, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, image.Errorf(image.ErrUnavailable, "Too many long documents are under way. Please try again later.")
+		return nil, errBusy
 	}
 	return b.hand(s), nil
 }
@@ -113,6 +116,7 @@ type deadline struct {
 	set func(time.Time) error // a ResponseWriter of tests may know no deadlines
 
 	mu    sync.Mutex
+	since time.Time // when the step began
 	until time.Time // zero while there is none
 	limit time.Time // beyond which it never moves; zero for no limit
 	share *share    // of memory that the client holds
@@ -125,15 +129,16 @@ func (d *deadline) allow(t time.Duration) time.Duration {
 	if d.share != nil && d.share.budget.pressed() {
 		t = min(t, hurryTime)
 	}
-	d.move(time.Now().Add(t))
+	d.since = time.Now()
+	d.move(d.since.Add(t))
 	return t
 }
 
-// hurry shortens the time of the step that is waited for.
+// hurry shortens the time of the step that is waited for, which may be over then.
 func (d *deadline) hurry() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if soon := time.Now().Add(hurryTime); soon.Before(d.until) {
+	if soon := d.since.Add(hurryTime); soon.Before(d.until) {
 		d.move(soon)
 	}
 }

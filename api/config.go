@@ -86,7 +86,7 @@ type server struct {
 }
 
 const (
-	documentMemory = 32 << 20 // bytes, in either direction
+	documentMemory = 64 << 20 // bytes, in either direction
 	maxLoading     = 4        // lists at once, as many as the database reads
 )
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
@@ -29,10 +30,14 @@ func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (do
 	select {
 	case s.loading <- struct{}{}:
 	default: // only who must wait may have left: a client that closed its half of the connection reads on
+		timeout := time.NewTimer(s.cfg.StallTimeout / 2)
+		defer timeout.Stop()
 		select {
 		case s.loading <- struct{}{}:
 		case <-r.Context().Done():
 			return document{}, r.Context().Err()
+		case <-timeout.C:
+			return document{}, errBusy
 		}
 	}
 	defer func() { <-s.loading }()
@@ -40,11 +45,22 @@ func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (do
 	if err != nil {
 		return document{}, err
 	}
-	page := wire.Page{Images: images, First: params.link(wire.ImagesPath, "")}
-	if q.Full(images) {
-		page.Next = params.link(wire.ImagesPath, string(images[len(images)-1].ID))
+	return newDocument(func(dst []byte) []byte { return s.appendPage(dst, q, params, images) }), nil
+}
+
+// maxPageJSON bounds the document of a page as image.PageBytes does its text, which may become six times as long.
+const maxPageJSON = 2 * image.PageBytes
+
+func (s *server) appendPage(dst []byte, q image.Query, params parameters, images []*image.Image) []byte {
+	page, next := wire.NewPageWriter(dst, s.documents), ""
+	for i, img := range images {
+		page.Add(img)
+		if i == len(images)-1 && q.Full(images) || i < len(images)-1 && page.Len() >= maxPageJSON {
+			next = params.link(wire.ImagesPath, string(img.ID))
+			break
+		}
 	}
-	return newDocument(func(dst []byte) []byte { return wire.AppendImages(dst, page, s.documents) }), nil
+	return page.End(params.link(wire.ImagesPath, ""), next)
 }
 
 // maxFilters bounds the work that one list can ask for.

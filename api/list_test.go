@@ -179,6 +179,26 @@ func TestPagesOfLargeImages(t *testing.T) {
 	}
 }
 
+// TestPagesOfImagesThatGrowInJSON checks that a page ends with the image that makes its document too long.
+func TestPagesOfImagesThatGrowInJSON(t *testing.T) {
+	f := newFake()
+	for range 5 {
+		f.add(image.Image{Owner: "p1", Properties: map[string]string{"k": strings.Repeat("\x01", maxPageJSON/6/2)}}, "")
+	}
+	h := newHandler(t, f)
+	path, seen := "/v2/images?limit=5", []int{}
+	for path != "" && len(seen) < 5 {
+		page, err := wire.ParseImages(do(h, request{"GET", path, nil, ""}).Body.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, seen = page.Next, append(seen, len(page.Images))
+	}
+	if want := []int{2, 2, 1}; !reflect.DeepEqual(seen, want) {
+		t.Errorf("pages of %v images, want %v", seen, want)
+	}
+}
+
 // FuzzList checks that no query is too strange to be answered, and that links to further pages ask for the same.
 func FuzzList(f *testing.F) {
 	for _, s := range []string{"", "limit=1&marker=" + anID, `name=in:"a,b",c&tag=x&tag=y`, "created_at=gt:2026-01-01&size_min=3", "sort=name:asc,id", "a=%25&=&b", "%zz"} {

@@ -13,21 +13,37 @@ type Page struct {
 	First, Next string
 }
 
-// AppendImages appends the document of a list.
-func AppendImages(dst []byte, page Page, opts Options) []byte {
-	dst = append(dst, `{"images":[`...)
-	for i, img := range page.Images {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = AppendImage(dst, img, opts)
+// A PageWriter writes the document of a list, image by image.
+type PageWriter struct {
+	dst   []byte
+	start int
+	count int
+	opts  Options
+}
+
+// NewPageWriter returns a writer that appends to dst.
+func NewPageWriter(dst []byte, opts Options) *PageWriter {
+	return &PageWriter{dst: append(dst, `{"images":[`...), start: len(dst), opts: opts}
+}
+
+// Add writes one more image.
+func (w *PageWriter) Add(img *image.Image) {
+	if w.count++; w.count > 1 {
+		w.dst = append(w.dst, ',')
 	}
-	dst = append(dst, ']')
-	dst = appendField(dst, "first", page.First)
-	if page.Next != "" {
-		dst = appendField(dst, "next", page.Next)
+	w.dst = AppendImage(w.dst, img, w.opts)
+}
+
+// Len returns how many bytes were written.
+func (w *PageWriter) Len() int { return len(w.dst) - w.start }
+
+// End writes the links and returns all that was appended to. next is empty on the last page.
+func (w *PageWriter) End(first, next string) []byte {
+	w.dst = appendField(append(w.dst, ']'), "first", first)
+	if next != "" {
+		w.dst = appendField(w.dst, "next", next)
 	}
-	return append(dst, `,"schema":"`+ImagesSchema+`"}`...)
+	return append(w.dst, `,"schema":"`+ImagesSchema+`"}`...)
 }
 
 // ParseImages reads the document of a list.

@@ -138,11 +138,19 @@ func TestParseImageOfOtherServers(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	page := Page{Images: []*image.Image{example(), example()}, First: "/v2/images?limit=2", Next: "/v2/images?limit=2&marker=x"}
-	got, err := ParseImages(AppendImages(nil, page, Options{Locations: true}))
-	if err != nil || !reflect.DeepEqual(got, page) {
+	w := NewPageWriter([]byte("before "), Options{Locations: true})
+	for _, img := range page.Images {
+		w.Add(img)
+	}
+	if n, want := w.Len(), len(`{"images":[,`)+2*len(AppendImage(nil, example(), Options{Locations: true})); n != want {
+		t.Errorf("%d bytes were written, want %d", n, want)
+	}
+	document, ok := strings.CutPrefix(string(w.End(page.First, page.Next)), "before ")
+	got, err := ParseImages([]byte(document))
+	if !ok || err != nil || !reflect.DeepEqual(got, page) {
 		t.Errorf("ParseImages = %+v, %v, want %+v", got, err, page)
 	}
-	last := string(AppendImages(nil, Page{First: "/v2/images"}, Options{}))
+	last := string(NewPageWriter(nil, Options{}).End("/v2/images", ""))
 	if want := `{"images":[],"first":"/v2/images","schema":"/v2/schemas/images"}`; last != want {
 		t.Errorf("an empty page = %s, want %s", last, want)
 	}
