@@ -111,6 +111,14 @@ func (s *Store) gone(d *directory, r *root) bool {
 	return true
 }
 
+// attached looks for the marker once more, and tells whether r is still the directory d.
+func (s *Store) attached(d *directory, r *root) bool {
+	s.gone(d, r)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.root == r
+}
+
 // forget lets the next write make the shard.
 func (d *directory) forget(shard string) {
 	d.mu.Lock()

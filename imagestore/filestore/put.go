@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"golang.org/x/sys/unix"
 )
 
 // The steps of a write and a deletion, by the names under which tests make them fail.
@@ -155,6 +156,9 @@ func (w *writer) publish(p string) error {
 	}
 	if err == nil {
 		err = s.step(stepSyncShard, w.shard.sync)
+	}
+	if err == nil && !s.attached(w.dir, w.root) { // somebody took the directory away, and what lies in it with it
+		err = unix.ESTALE
 	}
 	if err != nil {
 		w.unpublish(name)

@@ -181,6 +181,41 @@ func TestTheDirectoryIsRestored(t *testing.T) {
 	putData(t, s)
 }
 
+// What was written into a directory that is not the store's any more is not stored.
+func TestTheDirectoryIsReplacedDuringAWrite(t *testing.T) {
+	dir, backup := filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "copy")
+	s := openIn(t, Config{}, dir)
+	if out, err := exec.Command("cp", "-a", dir, backup).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v: %s", err, out)
+	}
+	s.fault = func(step string, do func() error) error {
+		if step == stepSyncFile {
+			if err := os.Remove(filepath.Join(dir, markerName)); err != nil {
+				t.Error(err)
+			}
+			if err := os.Rename(dir, dir+" old"); err != nil {
+				t.Error(err)
+			}
+			if err := os.Rename(backup, dir); err != nil {
+				t.Error(err)
+			}
+		}
+		return do()
+	}
+	obj := storetest.NewObject()
+	if loc, err := s.Put(t.Context(), obj, storetest.NewSource([]byte("data"), 4)); !errors.Is(err, image.ErrStoreOffline) {
+		t.Errorf("Put = %v, %v, want %v", loc, err, image.ErrStoreOffline)
+	}
+	s.fault = nil
+	checkEmpty(t, s, "after the failure")
+	if _, err := os.Stat(filepath.Join(dir+" old", shardOf(obj.Name), obj.Name)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in the old directory the object is left: %v", err)
+	}
+	if _, err := s.Put(t.Context(), obj, storetest.NewSource([]byte("data"), 4)); err != nil {
+		t.Errorf("the next Put = %v", err)
+	}
+}
+
 // xfsGoingDown makes an XFS fail everything with EIO, as when its disk is pulled out.
 const xfsGoingDown = 0x8004587d
 
