@@ -64,15 +64,17 @@ func (s *Set) Get(id string) (Store, bool) {
 func (s *Set) Entries() []Entry { return slices.Clone(s.entries) }
 
 // Order returns the locations in the order in which they are read: the preferred stores as they are named, then local
-// before remote, then the higher weight.
+// before remote, then the higher weight, and last what lies in stores that are not configured.
 func (s *Set) Order(locations []image.Location, prefer []string) []image.Location {
 	if len(locations) < 2 {
 		return locations
 	}
 	ordered := slices.Clone(locations)
 	slices.SortStableFunc(ordered, func(a, b image.Location) int {
-		x, y := s.byID[a.Store], s.byID[b.Store]
+		x, hasX := s.byID[a.Store]
+		y, hasY := s.byID[b.Store]
 		return cmp.Or(
+			compareTrueFirst(hasX, hasY),
 			cmp.Compare(rank(prefer, a.Store), rank(prefer, b.Store)),
 			compareTrueFirst(x.Local, y.Local),
 			cmp.Compare(y.Weight, x.Weight),

@@ -19,18 +19,19 @@ func TestOrder(t *testing.T) {
 		imagestore.Entry{ID: "disk", Store: nowhere{}, Local: true, Default: true},
 		imagestore.Entry{ID: "ceph", Store: nowhere{}, Weight: 5},
 		imagestore.Entry{ID: "tape", Store: nowhere{}, Weight: 9},
+		imagestore.Entry{ID: "web", Store: nowhere{}, Weight: -1},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	locations := []image.Location{{Store: "ceph"}, {Store: "disk"}, {Store: "tape"}, {Store: "forgotten"}}
+	locations := []image.Location{{Store: "ceph"}, {Store: "disk"}, {Store: "tape"}, {Store: "forgotten"}, {Store: "web"}}
 	for _, tt := range []struct {
 		prefer []string
 		want   string
 	}{
-		{nil, "disk tape ceph forgotten "},
-		{[]string{"ceph"}, "ceph disk tape forgotten "},
-		{[]string{"tape", "ceph"}, "tape ceph disk forgotten "},
+		{nil, "disk tape ceph web forgotten "},
+		{[]string{"ceph"}, "ceph disk tape web forgotten "},
+		{[]string{"tape", "ceph"}, "tape ceph disk web forgotten "},
 	} {
 		got := ""
 		for _, loc := range set.Order(locations, tt.prefer) {
