@@ -30,9 +30,11 @@ func (cfg *Config) finish() error {
 	if _, err := cfg.Metadata.sqlitePath(); err != nil {
 		fail("metadata.url: %w", err)
 	}
-	if cfg.Metadata.KeepChanges < 1 {
-		fail("metadata.keep_changes: at least 1 is needed")
-	}
+	// Further down 0 stands for the default of these, which is not what it says here.
+	positive(fail, "metadata.keep_changes", cfg.Metadata.KeepChanges)
+	positive(fail, "api.stall_timeout", cfg.API.StallTimeout)
+	positive(fail, "api.max_connections", cfg.API.MaxConnections)
+	positive(fail, "images.buffer_memory", cfg.Images.BufferMemory)
 	if len(cfg.Stores) == 0 {
 		cfg.Stores = map[string]StoreConfig{"local": {Type: "file", Path: filepath.Join(cfg.Data, "images"), Default: true}}
 	}
@@ -69,6 +71,12 @@ func oneOf(fail func(string, ...any), key, value string, allowed ...string) {
 	}
 }
 
+func positive[N ~int | ~int64](fail func(string, ...any), key string, value N) {
+	if value <= 0 {
+		fail("%s: must be more than 0", key)
+	}
+}
+
 func (cfg *Config) checkMount() error {
 	var wrong []error
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -76,6 +84,9 @@ func (cfg *Config) checkMount() error {
 	alone := func(word string) bool { return len(m.Show) > 1 && slices.Contains(m.Show, word) }
 	if len(m.Show) == 0 || alone("all") || alone("public") {
 		fail("mount.show: say \"all\", \"public\" or a list of projects")
+	}
+	if m.ReadAhead < 4<<10 {
+		fail("mount.read_ahead: at least 4KiB is needed, one page")
 	}
 	if m.Path == "" {
 		return errors.Join(wrong...)
