@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,18 +24,26 @@ func inProcess(t *testing.T, dir string) *client.Client {
 	t.Helper()
 	cfg := daemon.Default()
 	cfg.Data = dir
+	c, _ := run(t, cfg)
+	return c
+}
+
+// run runs a daemon within the test until stop is called, or the test ends.
+func run(t *testing.T, cfg daemon.Config) (c *client.Client, stop func()) {
+	t.Helper()
 	cfg.API.Listen = []string{"127.0.0.1:0"}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan daemon.Running, 1), make(chan error, 1)
 	go func() {
 		done <- daemon.Run(ctx, cfg, daemon.Options{Log: io.Discard, Ready: func(r daemon.Running) { ready <- r }})
 	}()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("the daemon ended badly: %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	select {
 	case r := <-ready:
 		c, err := client.New(client.Config{Endpoint: "http://" + r.Addrs[0].String(), Retries: -1})
@@ -42,11 +51,11 @@ func inProcess(t *testing.T, dir string) *client.Client {
 			t.Fatal(err)
 		}
 		t.Cleanup(c.Close)
-		return c
+		return c, stop
 	case err := <-done:
 		done <- nil
 		t.Fatalf("the daemon did not start: %v", err)
-		return nil
+		return nil, nil
 	}
 }
 
@@ -71,6 +80,20 @@ func (r remote) Download(ctx context.Context, id image.ID) ([]byte, error) {
 	return io.ReadAll(d)
 }
 
+// waitSaving waits until the upload to an image is under way.
+func waitSaving(t *testing.T, c *client.Client, id image.ID) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; {
+		img, err := c.Get(t.Context(), id)
+		switch {
+		case err != nil || time.Now().After(end):
+			t.Fatalf("the upload does not begin: %+v, %v", img, err)
+		case img.Status == image.Saving:
+			return
+		}
+	}
+}
+
 // TestDeletingEndsAnUploadThatWaits deletes an image whose upload sends nothing more.
 func TestDeletingEndsAnUploadThatWaits(t *testing.T) {
 	c := inProcess(t, t.TempDir())
@@ -82,12 +105,7 @@ func TestDeletingEndsAnUploadThatWaits(t *testing.T) {
 	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	end := time.Now().Add(time.Minute)
-	for img, err := c.Get(t.Context(), id); err != nil || img.Status != image.Saving; img, err = c.Get(t.Context(), id) {
-		if err != nil || time.Now().After(end) {
-			t.Fatalf("the upload does not begin: %+v, %v", img, err)
-		}
-	}
+	waitSaving(t, c, id)
 	if err := c.Delete(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
