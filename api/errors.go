@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
@@ -89,6 +90,20 @@ func textOf(err error) string {
 	return "The server failed to carry out the request. Its log tells more under the request id."
 }
 
+// maxErrorText is how many bytes of a text the client is told: some quote what it sent, which may be long.
+const maxErrorText = 4 << 10
+
+func shortened(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	end := maxErrorText
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
+}
+
 // refuse answers with an error. It must be called at most once, and before anything was written; afterwards it breaks
 // the connection off, so that nobody takes half an answer for a whole one.
 func (s *server) refuse(w *response, r *http.Request, err error) {
@@ -116,7 +131,7 @@ func (s *server) refuse(w *response, r *http.Request, err error) {
 		w.WriteHeader(code)
 		return
 	}
-	contentType, body := errorBody(r.Header.Values("Accept"), code, textOf(err))
+	contentType, body := errorBody(r.Header.Values("Accept"), code, shortened(textOf(err)))
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Content-Type-Options", "nosniff")

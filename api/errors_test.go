@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -47,6 +48,21 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		}
 		if (res.Header().Get("Retry-After") != "") != errors.Is(tt.err, image.ErrUnavailable) {
 			t.Errorf("%v: Retry-After %q", tt.err, res.Header().Get("Retry-After"))
+		}
+	}
+}
+
+func TestErrorsQuoteNoMoreThanALittle(t *testing.T) {
+	h := newHandler(t, newFake())
+	long := strings.Repeat("日", 100_000)
+	for _, req := range []request{
+		{"POST", "/v2/images", nil, `{"` + long + `":1,"` + long + `":2}`},
+		{"PATCH", "/v2/images/" + anID, header("Content-Type", patchType), `[{"op":"` + long + `","path":"/x"}]`},
+		{"PATCH", "/v2/images/" + anID, header("Content-Type", patchType), `[{"op":"remove","path":"/` + long + `/x"}]`},
+	} {
+		res := do(h, req)
+		if text := res.Body.String(); res.Code != 400 || len(text) > maxErrorText+100 || !strings.Contains(text, "日日...") || !utf8.ValidString(text) {
+			t.Errorf("%s %s = %d, %d bytes", req.method, req.path, res.Code, len(text))
 		}
 	}
 }
