@@ -9,15 +9,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/internal/commandline"
 )
 
 // A source is a file, or standard input, whose bytes become an image's data.
 type source struct {
-	name string
-	size int64 // bytes that will come, -1 when unknown
-	r    *bufio.Reader
-	file *os.File // to close, nil for standard input
+	name  string
+	size  int64 // bytes that will come, -1 when unknown
+	r     *bufio.Reader
+	file  *os.File // where they stand from start on, unless size is -1
+	start int64
 }
 
 // openSource opens the file; "-" is standard input.
@@ -30,10 +32,8 @@ func openSource(cmd *cobra.Command, path string) (*source, error) {
 		src, err := newSource(path, f, f)
 		if err != nil {
 			f.Close()
-			return nil, err
 		}
-		src.file = f
-		return src, nil
+		return src, err
 	}
 	in := cmd.InOrStdin()
 	if isTerminal(in) {
@@ -45,7 +45,7 @@ func openSource(cmd *cobra.Command, path string) (*source, error) {
 
 // newSource finds out how many bytes will come. f is nil when r is no file.
 func newSource(name string, r io.Reader, f *os.File) (*source, error) {
-	src := &source{name: name, size: -1}
+	src := &source{name: name, size: -1, file: f}
 	if f != nil {
 		info, err := f.Stat()
 		if err != nil {
@@ -55,7 +55,7 @@ func newSource(name string, r io.Reader, f *os.File) (*source, error) {
 			return nil, commandline.Usagef("%s is a directory", name)
 		}
 		if info.Mode().IsRegular() || info.Mode().Type() == os.ModeDevice { // a block device has an end as well
-			if src.size, err = rest(f); err != nil {
+			if src.start, src.size, err = rest(f); err != nil {
 				return nil, fmt.Errorf("size of %s: %w", name, err)
 			}
 			r = io.LimitReader(r, src.size) // it may grow meanwhile
@@ -65,34 +65,33 @@ func newSource(name string, r io.Reader, f *os.File) (*source, error) {
 	return src, nil
 }
 
-// rest returns the number of bytes from here to the end.
-func rest(f *os.File) (int64, error) {
-	here, err := f.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return 0, err
+// rest returns where f stands, and the number of bytes from there to the end.
+func rest(f *os.File) (here, left int64, err error) {
+	if here, err = f.Seek(0, io.SeekCurrent); err != nil {
+		return 0, 0, err
 	}
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	_, err = f.Seek(here, io.SeekStart)
-	return max(end-here, 0), err
+	return here, max(end-here, 0), err
 }
 
-// guess returns the disk format that the first bytes tell. It consumes nothing.
+// guess returns the disk format that the first and the last bytes tell. It consumes nothing.
 func (s *source) guess() (string, error) {
-	head, err := s.r.Peek(headSize)
+	head, err := s.r.Peek(diskformat.HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read %s: %w", s.name, err)
 	}
 	var tail []byte
-	if s.file != nil && s.size >= tailSize {
-		tail = make([]byte, tailSize)
-		if _, err := s.file.ReadAt(tail, s.size-tailSize); err != nil {
+	if s.size >= diskformat.TailSize {
+		tail = make([]byte, diskformat.TailSize)
+		if _, err := s.file.ReadAt(tail, s.start+s.size-diskformat.TailSize); err != nil {
 			return "", fmt.Errorf("read %s: %w", s.name, err)
 		}
 	}
-	format, packed := guessFormat(head, tail)
+	format, packed := diskformat.Recognise(head, tail)
 	if packed != "" {
 		return "", &hinted{commandline.Usagef("%s is compressed with %s, and no guest can read it so", s.name, packed),
 			"decompress it first, or give --disk-format if it really is the disk"}

@@ -1,4 +1,4 @@
-package main
+package diskformat
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 )
 
-func TestGuessFormat(t *testing.T) {
+func TestRecognise(t *testing.T) {
 	iso := strings.Repeat("\x00", 32769) + "CD001"
 	for _, tt := range []struct{ head, tail, format, packed string }{
 		{"", "", "raw", ""},
@@ -28,17 +28,17 @@ func TestGuessFormat(t *testing.T) {
 		{"\xfd7zXZ\x00", "", "", "xz"},
 		{"\x28\xb5\x2f\xfd", "", "", "zstd"},
 	} {
-		format, packed := guessFormat([]byte(tt.head), []byte(tt.tail))
+		format, packed := Recognise([]byte(tt.head), []byte(tt.tail))
 		if format != tt.format || packed != tt.packed {
-			t.Errorf("guessFormat(%.20q, %.10q) = %q, %q, want %q, %q", tt.head, tt.tail, format, packed, tt.format, tt.packed)
+			t.Errorf("Recognise(%.20q, %.10q) = %q, %q, want %q, %q", tt.head, tt.tail, format, packed, tt.format, tt.packed)
 		}
 	}
 }
 
-func TestGuessedFormatsAreKnown(t *testing.T) {
-	for _, m := range magics {
-		if !slices.Contains(image.DiskFormats, m.format) || m.offset+len(m.bytes) > headSize {
-			t.Errorf("magic of %s at %d is unknown to the API or out of reach", m.format, m.offset)
+func TestSignaturesAreOfFormatsOfTheAPI(t *testing.T) {
+	for _, s := range signatures {
+		if !slices.Contains(image.DiskFormats, s.format) || s.offset+len(s.bytes) > HeadSize {
+			t.Errorf("the signature of %s at %d is of no format of the API, or out of reach", s.format, s.offset)
 		}
 	}
 }
