@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -87,12 +86,8 @@ func prepare(ctx context.Context, cfg Config) error {
 		cfg.Logger.Info("metadata database made", "path", cfg.Path)
 		return nil
 	}
-	f, err := os.OpenFile(cfg.Path, os.O_RDWR, 0) // says better than SQLite what is not allowed
-	if err != nil {
-		return fmt.Errorf("open the metadata database: %w: %w", image.ErrUnavailable, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("open the metadata database: %w", err)
+	if err := tryFile(cfg.Path); err != nil {
+		return err
 	}
 	c, err := openReader(cfg.Path, unchanged(cfg.Path), 0)
 	if err != nil {

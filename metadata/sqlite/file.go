@@ -21,7 +21,8 @@ var magic = []byte("SQLite format 3\x00")
 var suffixes = []string{"", "-wal", "-shm", "-journal"}
 
 // inspect reports whether there is a database at path. It refuses what cannot be one, before SQLite would take an empty
-// file for a new database, throw away a log without its database, or follow a link out of the directory.
+// file for a new database, throw away a log without its database, or follow a link out of the directory. It opens nothing:
+// to close a file loses the locks that this process has on it.
 func inspect(path string) (exists bool, err error) {
 	var log int64
 	for _, suffix := range suffixes {
@@ -31,36 +32,35 @@ func inspect(path string) (exists bool, err error) {
 			return false, fmt.Errorf("open the metadata database: %w: %w", image.ErrUnavailable, err)
 		case !info.Mode().IsRegular():
 			return false, fmt.Errorf("open the metadata database: %s%s is not a regular file (%s)", path, suffix, info.Mode())
+		case suffix == "" && info.Size() == 0:
+			return false, fmt.Errorf("the metadata database %[1]s is empty: restore the last backup; only if there never were any images, "+
+				"remove it and %[1]s-wal", path)
 		case suffix == "":
 			exists = true
 		case suffix == "-wal":
 			log = info.Size()
 		}
 	}
-	if !exists {
-		if log > 0 {
-			return false, fmt.Errorf("the metadata database %[1]s is gone, but its log %[1]s-wal is there: put the database back beside it, "+
-				"or restore a backup once the log is moved away", path)
-		}
-		return false, nil
+	if !exists && log > 0 {
+		return false, fmt.Errorf("the metadata database %[1]s is gone, but its log %[1]s-wal is there: put the database back beside it, "+
+			"or restore a backup once the log is moved away", path)
 	}
-	return true, checkMagic(path)
+	return exists, nil
 }
 
-func checkMagic(path string) error {
-	f, err := os.Open(path)
+// tryFile looks at the first bytes, and says better than SQLite what is not allowed. This process must not have the database
+// open.
+func tryFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("open the metadata database: %w: %w", image.ErrUnavailable, err)
 	}
 	defer f.Close()
 	start := make([]byte, len(magic))
-	switch n, err := io.ReadFull(f, start); {
-	case n == 0 && err == io.EOF:
-		return fmt.Errorf("the metadata database %[1]s is empty: restore the last backup; only if there never were any images, remove it and %[1]s-wal",
-			path)
-	case err != nil && err != io.ErrUnexpectedEOF:
+	if _, err := io.ReadFull(f, start); err != nil && err != io.ErrUnexpectedEOF {
 		return fmt.Errorf("read the metadata database: %w: %w", image.ErrUnavailable, err)
-	case !bytes.Equal(start, magic):
+	}
+	if !bytes.Equal(start, magic) {
 		return fmt.Errorf("%s is not a database: it does not begin like one; it is left as it is; restore the last backup, or name another file", path)
 	}
 	return nil

@@ -17,14 +17,10 @@ func TestContract(t *testing.T) {
 	metadatatest.Run(t, openChecked)
 }
 
-// TestContractInOrder has lists read in order where they would be sorted, as in a database with many images.
-func TestContractInOrder(t *testing.T) {
+// TestContractElsewhere has lists read in order where they would be sorted, as in a database with many images, and that one
+// expanded, as a newer version beside this one would have done.
+func TestContractElsewhere(t *testing.T) {
 	sqlite.ReadInOrder(t)
-	metadatatest.Run(t, openChecked)
-}
-
-// TestContractBesideNewer runs the suite on a database that a newer version has expanded.
-func TestContractBesideNewer(t *testing.T) {
 	metadatatest.Run(t, func(t *testing.T) metadata.DB {
 		path := filepath.Join(t.TempDir(), "vitrine.db")
 		db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
