@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,4 +252,23 @@ cache_prune: is_admin:maybe
 			t.Errorf("%s: boss and admin = %v, want %v", rule, got, want)
 		}
 	}
+}
+
+func TestManyAskAtOnce(t *testing.T) {
+	e := open(t, policy.Config{File: write(t, "get_images: rule:ours\nours: role:reader and not is_admin:True\n")})
+	p, err := policy.OpenProtections(policy.ProtectionsConfig{Format: policy.Policies, Enforcer: e, File: write(t, "[.]\ncreate=ours\nread=ours\nupdate=!\ndelete=!\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 200 {
+				if !e.Allows(t.Context(), reader, policy.GetImages, policy.ForProject("p")) || !p.For(reader).May(t.Context(), policy.Read, "x") {
+					t.Error("not allowed")
+				}
+			}
+		})
+	}
+	group.Wait()
 }

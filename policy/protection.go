@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,9 +52,9 @@ func parseProtection(s section, format Format) (protection, error) {
 		return protection{}, fmt.Errorf("line %d: section [%s]: %w", s.line, shorten(s.heading), err)
 	}
 	p := protection{heading: s.heading, pattern: pattern, grants: make(map[Action]grant)}
-	for key, e := range s.values {
+	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		if !slices.Contains(actions, Action(key)) {
-			return p, fmt.Errorf("line %d: %s is none of create, read, update, delete", e.line, shorten(key))
+			return p, fmt.Errorf("line %d: %s is none of create, read, update, delete", s.values[key].line, shorten(key))
 		}
 	}
 	for _, action := range actions {
@@ -106,6 +107,9 @@ func parseGrant(text string, format Format) (grant, error) {
 // maxPattern bounds a pattern, in bytes.
 const maxPattern = 1000
 
+// class matches what RE2 takes for the name of a set of characters, and Python for the characters themselves.
+var class = regexp.MustCompile(`\[:\^?\w+:\]`)
+
 // compile reads a regular expression. Its syntax is RE2's. What Python reads otherwise than RE2 is refused, as is what
 // RE2 does not know.
 func compile(pattern string) (*regexp.Regexp, error) {
@@ -115,7 +119,7 @@ func compile(pattern string) (*regexp.Regexp, error) {
 	if strings.Contains(pattern, "{,") {
 		return nil, errors.New("write {0,n} instead of {,n}")
 	}
-	if strings.Contains(pattern, "[[:") {
+	if class.MatchString(pattern) {
 		return nil, errors.New("write out the characters instead of a class such as [:alpha:]")
 	}
 	re, err := regexp.Compile(pattern)

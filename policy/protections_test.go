@@ -162,6 +162,7 @@ func TestBadProtections(t *testing.T) {
 		"a broken pattern":      {"[(a]\ncreate=@" + rest, "line 1: section [(a]: error parsing regexp", ""},
 		"Python's {,n}":         {"[a{,3}]\ncreate=@" + rest, "write {0,n}", ""},
 		"a class":               {"[[[:alpha:]]]\ncreate=@" + rest, "write out the characters", ""},
+		"a class among others":  {"[^[^a[:^digit:]]]\ncreate=@" + rest, "write out the characters", ""},
 		"a long pattern":        {"[" + strings.Repeat("a", 1001) + "]\ncreate=@" + rest, "at most 1000", ""},
 		"a large file":          {strings.Repeat("#", 1<<20) + "\n", "at most 1048576", ""},
 		"several rules":         {"[x]\ncreate=default,context_is_admin" + rest, "line 2: one rule is expected", policy.Policies},

@@ -19,7 +19,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 )
 
-// HTTPConfig says how the checks http: and https: ask. Servers' certificates are always verified.
+// HTTPConfig says how the checks http: and https: ask. Servers' certificates are always verified. The files are read once.
 type HTTPConfig struct {
 	Timeout  time.Duration // of a question, 0 is DefaultTimeout
 	JSON     bool          // send the question as JSON instead of as a form
