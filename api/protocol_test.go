@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/auth"
@@ -140,6 +142,20 @@ func TestHealthcheck(t *testing.T) {
 	if res := do(h, request{"POST", "/healthcheck", nil, ""}); res.Code != 405 || res.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST = %d %v", res.Code, res.Header())
 	}
+}
+
+// TestHealthcheckDoesNotHang: a database that does not answer is none that is ready.
+func TestHealthcheckDoesNotHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, newFake(), func(c *Config) {
+			c.Logger = nil
+			c.Ready = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		})
+		started := time.Now()
+		if res := do(h, request{"GET", "/healthcheck", nil, ""}); res.Code != 503 || time.Since(started) != readyTime {
+			t.Errorf("healthcheck = %d after %s", res.Code, time.Since(started))
+		}
+	})
 }
 
 // refusing lets nobody in.

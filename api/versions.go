@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 )
@@ -112,6 +114,9 @@ func (s *server) baseURL(r *http.Request) string {
 	return "http://" + host
 }
 
+// readyTime is how long the healthcheck waits for what it asks. A load balancer does not wait for ever either.
+const readyTime = 5 * time.Second
+
 // serveHealth tells a load balancer whether to send requests here.
 func (s *server) serveHealth(w *response, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -122,7 +127,9 @@ func (s *server) serveHealth(w *response, r *http.Request) {
 	if s.disabled() {
 		code, text = http.StatusServiceUnavailable, "DISABLED BY FILE"
 	} else if s.cfg.Ready != nil {
-		if err := s.cfg.Ready(r.Context()); err != nil {
+		ctx, stop := context.WithTimeout(r.Context(), readyTime)
+		defer stop()
+		if err := s.cfg.Ready(ctx); err != nil {
 			s.log.WarnContext(r.Context(), "healthcheck fails", "error", err)
 			code, text = http.StatusServiceUnavailable, "NOT READY"
 		}
