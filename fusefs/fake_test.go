@@ -33,6 +33,7 @@ type fake struct {
 	open    map[int64]int
 	shut    chan struct{} // closed when a reader is
 	broken  error         // what Open returns
+	deaf    int           // so many times more Changes fails
 }
 
 type labelKey struct {
@@ -265,6 +266,10 @@ func (f *fake) Space(context.Context) (total, free int64, err error) { return 10
 func (f *fake) Changes(_ context.Context, after int64, limit int) ([]image.Change, int64, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.deaf > 0 {
+		f.deaf--
+		return nil, after, false, image.ErrUnavailable
+	}
 	if after < f.dropped {
 		return nil, f.seq, true, nil
 	}

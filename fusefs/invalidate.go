@@ -54,7 +54,8 @@ func (r *round) add(ctx context.Context, c image.Change) error {
 	if before == nil && after == nil {
 		return nil
 	}
-	if after != nil {
+	if after != nil { // the entry as well: a lookup under way may know the old size, and the kernel not yet the file
+		r.entry(imageNode(kindImage, c.Number), documentName)
 		r.attributes(imageNode(kindDocument, c.Number))
 	}
 	if sameEntries(before, after) {

@@ -1,10 +1,13 @@
 package fusefs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -127,6 +130,45 @@ func TestDocumentShowsChanges(t *testing.T) {
 	}
 }
 
+// A lookup that read the record before a change, and answers after it, must not leave the old size with the kernel.
+func TestDocumentLookedUpWhileItChanges(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "a", []byte("x"))
+	slow := &slowRecord{fake: f, read: make(chan struct{}), answer: make(chan struct{})}
+	s, c := serve(t, f, func(cfg *Config) { cfg.Source = slow }), startChild(t)
+	path := s.in("by-id", string(img.ID), "metadata.json")
+	looked := c.send(request{Op: "lstat", Path: path})
+	<-slow.read
+	seq := f.edit(img, func(img *image.Image) { img.Tags = []string{"a longer document"} })
+	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond) // the kernel is told now, or waits for the lookup
+	defer stop()
+	s.Applied(ctx, seq)
+	close(slow.answer)
+	if _, err := looked(); err != nil {
+		t.Fatal(err)
+	}
+	s.applied(seq)
+	if got, st := c.content(path), c.stat(path).Stat; st.Size != int64(len(got)) {
+		t.Errorf("metadata.json has size %d and holds %d bytes: %s", st.Size, len(got), got)
+	}
+}
+
+// A slowRecord is a fake that answers the first question for an image late, with what it was when it was asked.
+type slowRecord struct {
+	*fake
+	once         sync.Once
+	read, answer chan struct{}
+}
+
+func (s *slowRecord) Image(ctx context.Context, number int64) (*image.Image, error) {
+	img, err := s.fake.Image(ctx, number)
+	s.once.Do(func() {
+		close(s.read)
+		<-s.answer
+	})
+	return img, err
+}
+
 // Changing tags must not drop the pages that guests have read.
 func TestDataKeepsItsTimes(t *testing.T) {
 	f := newFake(t)
@@ -182,6 +224,28 @@ func TestOpenFilesOutliveTheirNames(t *testing.T) {
 			s.waitClosed(off)
 			s.waitClosed(gone)
 		})
+	}
+}
+
+// A feed that cannot be read for a while loses nothing, and the log says once that names may be old.
+func TestChangesShowAfterTrouble(t *testing.T) {
+	f := newFake(t)
+	img := f.add(t, "a", []byte("x"))
+	var log bytes.Buffer // read after the end
+	s, c := serve(t, f, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }), startChild(t)
+	seeAll(c, s.path)
+	f.mu.Lock()
+	f.deaf = 2
+	f.mu.Unlock()
+	s.applied(f.edit(img, func(img *image.Image) { img.Status = image.Deactivated }))
+	if a := c.stat(s.in("by-id", string(img.ID))); a.Errno != syscall.ENOENT {
+		t.Errorf("a deactivated image: %v, want ENOENT", a.Errno)
+	}
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Count(log.String(), "cannot follow the changes"); got != 1 {
+		t.Errorf("the log tells of the trouble %d times, want once:\n%s", got, &log)
 	}
 }
 
