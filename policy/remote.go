@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,4 +165,18 @@ func withoutURL(err error) error {
 		return inURL.Err
 	}
 	return err
+}
+
+// percentEncode keeps of a value only what has no meaning in any part of a URL.
+func percentEncode(value string) string {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~"
+	var b strings.Builder
+	for i := range len(value) {
+		if c := value[i]; strings.IndexByte(unreserved, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.WriteString("%" + strings.ToUpper(strconv.FormatInt(0x100|int64(c), 16)[1:]))
+		}
+	}
+	return b.String()
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -240,18 +239,4 @@ func (t *Target) document() map[string]any {
 		}
 	}
 	return all
-}
-
-// percentEncode keeps of a value only what has no meaning in any part of a URL.
-func percentEncode(value string) string {
-	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~"
-	var b strings.Builder
-	for i := range len(value) {
-		if c := value[i]; strings.IndexByte(unreserved, c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			b.WriteString("%" + strings.ToUpper(strconv.FormatInt(0x100|int64(c), 16)[1:]))
-		}
-	}
-	return b.String()
 }
