@@ -14,7 +14,8 @@ import (
 // backupStep is how many pages are copied between looks at the context: 4 MiB.
 const backupStep = 1024
 
-// Backup copies the database at path to the new file dest, while the daemon goes on writing; the copy shows one moment.
+// Backup copies the database at path to the new file dest, while the daemon goes on writing; the copy shows one moment. An
+// older version's is copied as it is, so that there can be a backup from before an upgrade.
 // It is durable when Backup returns, and nothing is left of it when it fails. It never overwrites.
 func Backup(ctx context.Context, path, dest string) error {
 	if _, err := os.Lstat(dest); !errors.Is(err, os.ErrNotExist) {
@@ -31,7 +32,7 @@ func Backup(ctx context.Context, path, dest string) error {
 }
 
 func copyDatabase(ctx context.Context, path, dest string) (err error) {
-	from, err := openExisting(ctx, path)
+	from, err := openExisting(ctx, path, 1)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func stepThrough(ctx context.Context, copying *sqlite3.SQLiteBackup) error {
 // Vacuum rewrites the database without the space that is no longer used and gives that back to the file system. Meanwhile it
 // takes its size again, twice. The daemon may run; its writes wait, and answer image.ErrUnavailable when that takes long.
 func Vacuum(ctx context.Context, path string) (err error) {
-	looked, err := openExisting(ctx, path)
+	looked, err := openExisting(ctx, path, newestVersion)
 	if err == nil {
 		err = looked.close()
 	}

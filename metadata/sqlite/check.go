@@ -35,7 +35,7 @@ type checker struct {
 // Check reads the whole database and returns what is wrong with it, one line each. The daemon may run meanwhile.
 // Errors: metadata.ErrNewer, and what keeps it from being read at all.
 func Check(ctx context.Context, path string) (problems []string, err error) {
-	c, err := openExisting(ctx, path)
+	c, err := openExisting(ctx, path, newestVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +58,8 @@ func Check(ctx context.Context, path string) (problems []string, err error) {
 	return k.all(), nil
 }
 
-// openExisting opens a database of this program's version for reading, and leaves it unchanged.
-func openExisting(ctx context.Context, path string) (*conn, error) {
+// openExisting opens a database for reading, and leaves it unchanged. Its version is this program's, or one from oldest on.
+func openExisting(ctx context.Context, path string, oldest int64) (*conn, error) {
 	switch exists, err := inspect(path); {
 	case err != nil:
 		return nil, err
@@ -71,11 +71,10 @@ func openExisting(ctx context.Context, path string) (*conn, error) {
 		return nil, err
 	}
 	have, err := checkVersion(ctx, c)
-	if err != nil {
-		return nil, errors.Join(err, c.close())
+	if err == nil && have < oldest {
+		err = fmt.Errorf("%s has version %d: start the daemon once to bring it to version %d", path, have, newestVersion)
 	}
-	if newest, err := newestVersion(); err != nil || have < newest {
-		err = errors.Join(err, fmt.Errorf("%s has version %d: start the daemon once to bring it to version %d", path, have, newest))
+	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil

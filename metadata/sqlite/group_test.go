@@ -346,3 +346,30 @@ func TestCommitFails(t *testing.T) {
 		t.Error("the image is not there")
 	}
 }
+
+// TestCommitOfManyFails has the commit that three updates share fail once: all of them run again.
+func TestCommitOfManyFails(t *testing.T) {
+	db := openTest(t)
+	images := []*image.Image{newQueued(), newQueued(), newQueued()}
+	runs := make([]int, len(images))
+	var updates []func(metadata.WriteTx) error
+	for i, img := range images {
+		updates = append(updates, func(tx metadata.WriteTx) error {
+			runs[i]++
+			if c := tx.(*writeTx).conn; i == 1 && runs[i] == 1 { // a foreign key that is checked at the commit
+				if _, err := c.exec("PRAGMA defer_foreign_keys = ON"); err != nil {
+					return err
+				}
+				if _, err := c.exec(`INSERT INTO members VALUES (999, 'p', 'accepted', 0, 0)`); err != nil {
+					return err
+				}
+			}
+			return tx.CreateImage(img)
+		})
+	}
+	for i, err := range lineUp(t, db, updates[0], updates[1:]...) {
+		if err != nil || runs[i] != 2 || !exists(t, db, images[i].ID) {
+			t.Errorf("update %d = %v after %d runs, want success in the second", i, err, runs[i])
+		}
+	}
+}

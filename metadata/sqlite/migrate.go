@@ -16,30 +16,30 @@ var migrations embed.FS
 // applicationID stands in bytes 68 to 71 of the file and tells whose database it is: "VTRN".
 const applicationID = 0x5654524e
 
-// newestVersion is that of this program: the number of its migrations.
-func newestVersion() (int64, error) {
-	names, err := migrationNames()
-	return int64(len(names)), err
-}
+// migrationNames are the files, sorted.
+var migrationNames = func() []string {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic(err) // the pattern is wrong
+	}
+	return names
+}()
 
-func migrationNames() ([]string, error) { return fs.Glob(migrations, "migrations/*.sql") }
+// newestVersion is that of this program: the number of its migrations.
+var newestVersion = int64(len(migrationNames))
 
 // migrate brings the tables up to date, one transaction for each step.
 func migrate(ctx context.Context, c *conn) (from, to int64, err error) {
-	names, err := migrationNames()
-	if err != nil {
-		return 0, 0, err
-	}
 	from, err = checkVersion(ctx, c)
 	if err != nil {
 		return 0, 0, err
 	}
-	for i, name := range names[from:] { // they are sorted
-		if err := step(c, name, from+int64(i)+1); err != nil {
-			return 0, 0, fmt.Errorf("migrate %s with %s: %w", c.path, name, err)
+	for version := from + 1; version <= newestVersion; version++ {
+		if err := step(c, migrationNames[version-1], version); err != nil {
+			return 0, 0, fmt.Errorf("migrate %s to version %d: %w", c.path, version, err)
 		}
 	}
-	return from, int64(len(names)), nil
+	return from, newestVersion, nil
 }
 
 // checkVersion returns the version of the database. Errors: metadata.ErrNewer, and for what is not ours.
@@ -56,15 +56,12 @@ func checkVersion(ctx context.Context, c *conn) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	newest, err := newestVersion()
 	switch {
-	case err != nil:
-		return 0, err
-	case owner != applicationID && (owner != 0 || tables > 0):
+	case owner != applicationID && (owner != 0 || tables > 0) || have < 0:
 		return 0, fmt.Errorf("%s is the database of another program, and is left alone", c.path)
-	case have > newest:
+	case have > newestVersion:
 		return 0, fmt.Errorf("open %s: %w: it has version %d, and this program knows versions up to %d; install the newer version again, "+
-			"or restore a backup made before the upgrade", c.path, metadata.ErrNewer, have, newest)
+			"or restore a backup made before the upgrade", c.path, metadata.ErrNewer, have, newestVersion)
 	}
 	return have, nil
 }

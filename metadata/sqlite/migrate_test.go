@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -62,16 +64,9 @@ func openMemory(t *testing.T) *conn {
 
 // TestMigrationsOnlyExpand has every migration leave what the releases before it read and write: they may still run beside.
 func TestMigrationsOnlyExpand(t *testing.T) {
-	names, err := migrationNames()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.IsSorted(names) || len(names) == 0 {
-		t.Fatalf("migrations are %q", names)
-	}
 	c := openMemory(t)
 	var before []thing
-	for i, name := range names {
+	for i, name := range migrationNames {
 		if !strings.HasPrefix(name, fmt.Sprintf("migrations/%04d_", i+1)) {
 			t.Errorf("migration %d is called %s", i+1, name)
 		}
@@ -143,5 +138,37 @@ func TestMigrationFails(t *testing.T) {
 	}
 	if _, _, err := migrate(context.Background(), c); !errors.Is(err, metadata.ErrNewer) {
 		t.Errorf("migrate a newer database = %v", err)
+	}
+}
+
+// TestBackupBeforeUpgrade copies a database of the first version, as this version finds it before the daemon has migrated it.
+func TestBackupBeforeUpgrade(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	path, dest := filepath.Join(dir, "vitrine.db"), filepath.Join(dir, "backup.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := openWriter(path, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(step(c, migrationNames[0], 1), c.close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Check(ctx, path); err == nil || !strings.Contains(err.Error(), "has version 1: start the daemon") {
+		t.Errorf("Check of an older version = %v", err)
+	}
+	if err := Backup(ctx, path, dest); err != nil {
+		t.Fatalf("Backup of an older version = %v", err)
+	}
+	db, err := Open(ctx, Config{Path: dest})
+	if err != nil {
+		t.Fatalf("Open of the backup = %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if problems, err := Check(ctx, dest); err != nil || len(problems) > 0 {
+		t.Errorf("Check of the backup once it is migrated = %q, %v", problems, err)
 	}
 }
