@@ -145,7 +145,10 @@ func TestSweepThatIsOvertaken(t *testing.T) {
 			t.Error(err)
 		}
 		checkStatus(t, s, img.ID, image.Queued)
-		go func() { done <- awakeSession.Upload(context.Background(), img.ID, body, -1) }()
+		go func() {
+			defer body.Close() // nobody goes on writing to an upload that failed
+			done <- awakeSession.Upload(context.Background(), img.ID, body, -1)
+		}()
 		_, err := client.Write([]byte("data")) // is read once the reservation is there
 		return err
 	}
@@ -186,7 +189,12 @@ func TestTwoSweeps(t *testing.T) {
 	secondStore.delete = func() error { t.Error("the second node deletes, too"); return nil }
 	late.call = func() { // it has seen the upload, and the first one is faster
 		go func() { done <- first.SweepUploads(context.Background()) }()
-		<-deleting
+		select {
+		case <-deleting:
+		case err := <-done:
+			t.Errorf("the first sweep deletes nothing: %v", err)
+			done <- err
+		}
 	}
 	if err := second.SweepUploads(t.Context()); err != nil {
 		t.Error(err)
