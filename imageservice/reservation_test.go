@@ -282,7 +282,7 @@ func TestDeletionMindsItsOwnData(t *testing.T) {
 	}
 	err := svc.CollectGarbage(t.Context())
 	if !errors.Is(err, image.ErrStoreOffline) || strings.Count(err.Error(), "image") != 1 || calls != 4 {
-		t.Errorf("CollectGarbage asks the store %d times and says %v, want it to try both and tell of one", calls-2, err)
+		t.Errorf("CollectGarbage asks the store %d times and says %v, want that it tries both and tells of one", calls-2, err)
 	}
 	store.delete = nil
 	if err := svc.CollectGarbage(t.Context()); err != nil {

@@ -218,10 +218,10 @@ func (s *Service) removeGarbage(ctx context.Context, g image.Garbage) error {
 	writer, can := store.(imagestore.Writer)
 	if !ok || !can {
 		return image.Errorf(image.ErrStoreOffline,
-			"The data of deleted image %s stays: store %q is not configured or cannot delete", g.ImageID, g.Location.Store)
+			"Data of image %s that no record names stays: store %q is not configured or cannot delete", g.ImageID, g.Location.Store)
 	}
 	if err := writer.Delete(ctx, g.Location); err != nil {
-		return fmt.Errorf("data of deleted image %s: %w", g.ImageID, err)
+		return fmt.Errorf("remove data of image %s that no record names: %w", g.ImageID, err)
 	}
 	return nil
 }
