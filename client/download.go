@@ -116,9 +116,7 @@ func (d *Download) read(p []byte) (int, error) {
 	if d.size >= 0 {
 		p = p[:min(int64(len(p)), d.size-d.off)]
 	}
-	d.stalled.start()
 	n, err := d.body.Read(p)
-	d.stalled.stop()
 	switch {
 	case err == nil:
 		return n, nil
@@ -171,6 +169,7 @@ func (d *Download) open() error {
 	resp, err := d.c.send(ctx, r, nil, 0)
 	stalled.stop()
 	if err == nil {
+		resp.Body = watchedBody{resp.Body, stalled}
 		d.body, d.stalled = resp.Body, stalled
 		if err = d.accept(r, resp); err == nil {
 			return nil

@@ -258,6 +258,32 @@ func TestDownloadThatStandsStill(t *testing.T) {
 	})
 }
 
+// TestDownloadThatStandsStillBeforeItGoesOn: a server without ranges begins anew, and stops before it is where it was.
+func TestDownloadThatStandsStillBeforeItGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{data: randomBytes(1000), noRanges: true}
+		s.cut = func(n int) int { return []int{500, -1, -1}[n] }
+		c := newClient(t, Config{StallTimeout: 10 * time.Second, HTTPClient: &http.Client{Transport: roundTrip(
+			func(r *http.Request) (*http.Response, error) {
+				resp, err := s.RoundTrip(r)
+				if len(s.ranges) == 2 && resp.ContentLength == 1000 {
+					resp.Body = &hanging{ctx: r.Context(), first: s.data[:100]}
+				}
+				return resp, err
+			})}})
+		start := time.Now()
+		d, err := c.Download(t.Context(), testID, DownloadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		got, err := io.ReadAll(d)
+		if err != nil || !bytes.Equal(got, s.data) || len(s.ranges) != 3 || time.Since(start) > 12*time.Second {
+			t.Errorf("download = %d bytes in %d requests, %v after %s", len(got), len(s.ranges), err, time.Since(start))
+		}
+	})
+}
+
 // hanging gives its first bytes and then nothing until the request ends.
 type hanging struct {
 	ctx   context.Context

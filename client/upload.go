@@ -48,6 +48,7 @@ func (c *Client) Upload(ctx context.Context, id image.ID, up Upload) error {
 		}
 		return err
 	}
+	resp.Body = watchedBody{resp.Body, stalled}
 	defer resp.Body.Close()
 	return c.check(r, resp)
 }

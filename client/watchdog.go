@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -30,4 +31,16 @@ func (w *watchdog) stop()  { w.timer.Stop() }
 func (w *watchdog) end() {
 	w.timer.Stop()
 	w.cancel(nil)
+}
+
+// A watchedBody is the body of an answer. It is watched while it is waited for.
+type watchedBody struct {
+	io.ReadCloser
+	stalled *watchdog
+}
+
+func (b watchedBody) Read(p []byte) (int, error) {
+	b.stalled.start()
+	defer b.stalled.stop()
+	return b.ReadCloser.Read(p)
 }
