@@ -149,11 +149,13 @@ type MetadefWriteTx interface {
 	SaveNamespace(n *metadef.Namespace) error
 	// DeleteNamespace removes a namespace with all that belongs to it. Errors: image.ErrNotFound.
 	DeleteNamespace(number int64) error
-	// AddAssociation says what a namespace is about; an unknown resource type comes into being. Errors: image.ErrConflict.
+	// AddAssociation says what a namespace is about; an unknown resource type comes into being. Errors: image.ErrConflict,
+	// image.ErrNotFound when there is no such namespace.
 	AddAssociation(namespace int64, a metadef.Association) error
 	// RemoveAssociation takes it back. Errors: image.ErrNotFound.
 	RemoveAssociation(namespace int64, resourceType string) error
-	// AddEntry inserts a property, object or tag. Errors: image.ErrConflict when there is one of that kind and name.
+	// AddEntry inserts a property, object or tag. Errors: image.ErrConflict when there is one of that kind and name,
+	// image.ErrNotFound when there is no such namespace.
 	AddEntry(namespace int64, e metadef.Entry) error
 	// SaveEntry writes e over the entry of that name, which it may rename; when it was made stays as it is.
 	// Errors: image.ErrNotFound, image.ErrConflict.

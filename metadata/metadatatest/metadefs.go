@@ -211,4 +211,10 @@ func testDefinitions(t *testing.T, db metadata.DB) {
 	if left, others := names(one, metadef.KindProperty), names(two, metadef.KindTag); len(left) != 0 || len(others) != 1 {
 		t.Errorf("after the deletion of a namespace %q of it and %q of another are left", left, others)
 	}
+	wantError(t, "AddEntry to a namespace that is gone", db.Update(ctx, func(tx metadata.WriteTx) error {
+		return tx.AddEntry(one, entry(metadef.KindTag, "new", `{}`))
+	}), image.ErrNotFound)
+	wantError(t, "AddAssociation to a namespace that is gone", db.Update(ctx, func(tx metadata.WriteTx) error {
+		return tx.AddAssociation(one, metadef.Association{ResourceType: "OS::Nova::Flavor"})
+	}), image.ErrNotFound)
 }

@@ -97,7 +97,7 @@ func TestCheck(t *testing.T) {
 		{"garbage that is staged", `INSERT INTO staged VALUES (1, 'staging', 'u', '{}', 1, 0);
 			INSERT INTO garbage (number, image_id, store, url, metadata, since) VALUES (0, x'', 'staging', 'u', '{}', 0)`, `is garbage, although image`},
 		{"data staged for an active image", `INSERT INTO staged VALUES (1, 'staging', 'u', '{}', 1, 0)`, `is active, but data is staged for it`},
-		{"a member of nothing", `PRAGMA foreign_keys = OFF; INSERT INTO members VALUES (999, 'p', 'accepted', 0, 0)`, `a row of members`},
+		{"a member of nothing", `PRAGMA foreign_keys = OFF; INSERT INTO members VALUES (999, 'p', 'accepted', 0, 0)`, `a row of members belongs to none of images`},
 		{"staged data of an active image", `INSERT INTO staged VALUES (1, 'staging', 'file:///s', '{}', 1, 0)`, `is active, but data is staged for it (store staging`},
 		{"a wrong usage", `UPDATE usage SET bytes = bytes + 1`, `are recorded`},
 		{"a lost usage", `DELETE FROM usage`, `but nothing is recorded`},

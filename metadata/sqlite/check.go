@@ -160,7 +160,7 @@ func schemaOf(ctx context.Context, c *conn) (map[string]string, error) {
 }
 
 func (k *checker) foreignKeys() error {
-	err := k.report("a row of %v belongs to no image", `SELECT "table" FROM pragma_foreign_key_check`)
+	err := k.report("a row of %v belongs to none of %v", `SELECT "table", parent FROM pragma_foreign_key_check`)
 	if err != nil {
 		return err
 	}
@@ -333,7 +333,7 @@ func (k *checker) uploadsAndImages() error {
 
 // counters are what keeps a number from being given twice.
 func (k *checker) counters() error {
-	for _, table := range []struct{ name, column string }{{"images", "number"}, {"labels", "number"}, {"garbage", "id"}, {"changes", "sequence"}} {
+	for _, table := range []struct{ name, column string }{{"images", "number"}, {"labels", "number"}, {"garbage", "id"}, {"changes", "sequence"}, {"metadef_namespaces", "number"}} {
 		err := k.report("the counter of "+table.name+" stands at %v, but %v was given already", fmt.Sprintf(
 			`SELECT coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = '%[1]s'), 0) AS last, (SELECT max(%[2]s) FROM %[1]s) AS given
 			 WHERE last < given`, table.name, table.column))

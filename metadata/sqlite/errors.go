@@ -58,13 +58,21 @@ func translate(path string, err error) error {
 	return fmt.Errorf("metadata database %s: %w", path, err)
 }
 
-// isConstraint reports whether a statement was refused because the row exists.
-func isConstraint(err error) bool { return hasCode(err, sqlite3.ErrConstraint) }
+// isTaken reports whether a statement was refused because the row exists.
+func isTaken(err error) bool {
+	return hasExtended(err, sqlite3.ErrConstraintUnique) || hasExtended(err, sqlite3.ErrConstraintPrimaryKey)
+}
+
+// isOrphan reports whether a statement was refused because what the row belongs to does not exist.
+func isOrphan(err error) bool { return hasExtended(err, sqlite3.ErrConstraintForeignKey) }
 
 // isBusy reports whether another process held the lock.
-func isBusy(err error) bool { return hasCode(err, sqlite3.ErrBusy) }
-
-func hasCode(err error, code sqlite3.ErrNo) bool {
+func isBusy(err error) bool {
 	var e sqlite3.Error
-	return errors.As(err, &e) && e.Code == code
+	return errors.As(err, &e) && e.Code == sqlite3.ErrBusy
+}
+
+func hasExtended(err error, code sqlite3.ErrNoExtended) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.ExtendedCode == code
 }

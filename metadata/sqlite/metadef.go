@@ -123,10 +123,13 @@ func namespaceValues(n *metadef.Namespace) []any {
 		n.CreatedAt.UnixMicro(), n.UpdatedAt.UnixMicro()}
 }
 
-// taken says which name it was that somebody has already.
+// taken says which name it was that somebody has already, or that there is nothing any more to which it could belong.
 func taken(err error, what, name string) error {
-	if isConstraint(err) {
+	switch {
+	case isTaken(err):
 		return image.Errorf(image.ErrConflict, "There is a %s %q already", what, name)
+	case isOrphan(err):
+		return image.Errorf(image.ErrNotFound, "There is no namespace any more for the %s %q", what, name)
 	}
 	return err
 }

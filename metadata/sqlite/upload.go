@@ -44,7 +44,7 @@ func (t *writeTx) AddUpload(u image.Upload) error {
 	}
 	_, err := t.exec(`INSERT INTO uploads (id, number, store, object, instance, bytes, reserved, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		u.ID, u.Number, u.Store, u.Object, u.Instance, u.Bytes, u.Reserved, u.Started.UnixMicro())
-	if isConstraint(err) {
+	if isTaken(err) {
 		return image.Errorf(image.ErrConflict, "Image %s has an upload under way already", u.ImageID)
 	}
 	return err

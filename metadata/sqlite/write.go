@@ -16,7 +16,7 @@ func (t *writeTx) CreateImage(img *image.Image) error {
 		container_format, min_disk, min_ram, size, virtual_size, checksum, hash_algo, hash_value, created_at, updated_at, tags,
 		properties, locations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, imageValues(img)...)
 	switch {
-	case isConstraint(err) && packID(img.ID) != nil:
+	case isTaken(err):
 		return image.Errorf(image.ErrConflict, "Image ID %s already exists!", img.ID)
 	case err != nil:
 		return fmt.Errorf("create image %s: %w", img.ID, err)
