@@ -16,6 +16,7 @@ type Caller struct {
 	UserDomainID    string   // "" when nobody said
 	ProjectDomainID string   // "" when nobody said
 	ServiceRoles    []string // of the service that asks in the caller's name, nil when none does
+	admin           *bool    // nil for what the roles say
 	Token           Secret   // as the caller sent it, for requests made in his name; "" when there is none
 }
 
@@ -36,8 +37,23 @@ func (s Secret) GoString() string { return s.String() }
 // LogValue returns a placeholder.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// IsAdmin reports whether the caller has the role admin.
-func (c Caller) IsAdmin() bool { return c.HasRole("admin") }
+// IsAdmin reports whether the caller may do everything: whether he has the role admin, unless WithAdmin said otherwise.
+func (c Caller) IsAdmin() bool {
+	if c.admin != nil {
+		return *c.admin
+	}
+	return c.HasRole("admin")
+}
+
+var yes, no = true, false
+
+// WithAdmin returns the caller as one who is an admin or is none, whatever his roles.
+func (c Caller) WithAdmin(is bool) Caller {
+	if c.admin = &no; is {
+		c.admin = &yes
+	}
+	return c
+}
 
 // IsService reports whether a service asks, in its own name or in somebody's.
 func (c Caller) IsService() bool { return c.HasRole("service") || c.HasServiceRole("service") }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
 )
 
 // closing is how long the kernel may take to tell the mount that a file was closed: close(2) does not wait for it, so
@@ -19,20 +20,21 @@ const closing = 500 * time.Millisecond
 // service puts such images into the trash), image.ErrInvalid when its status does not allow it.
 func (s *Session) Delete(ctx context.Context, id image.ID) error {
 	var number int64
-	err := s.svc.db.View(ctx, func(tx metadata.Tx) error {
-		img, err := s.deletable(tx, id)
-		if err == nil {
-			number = img.Number
+	var done trace
+	err := retry(ctx, func() error {
+		seen, err := s.permitted(ctx, id, policy.DeleteImage)
+		if err != nil {
+			return err
 		}
+		if seen.Protected {
+			return image.Errorf(image.ErrForbidden, "Image %s is protected and cannot be deleted.", id)
+		}
+		if number = seen.Number; !s.svc.trash {
+			s.svc.holds.waitIdle(ctx, number, closing)
+		}
+		done, err = s.deleteRecord(ctx, seen)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	if !s.svc.trash {
-		s.svc.holds.waitIdle(ctx, number, closing)
-	}
-	done, err := s.deleteRecord(ctx, id, number)
 	if err != nil {
 		return err
 	}
@@ -45,41 +47,29 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 	return nil
 }
 
-// deleteRecord deletes the record unless somebody holds the image. Who opens it meanwhile waits, and then finds it gone;
+// deleteRecord deletes the record that the caller saw unless somebody holds the image. Who opens it meanwhile waits, and then finds it gone;
 // he must not wait longer, for the kernel may wait for him before it forgets the file.
-func (s *Session) deleteRecord(ctx context.Context, id image.ID, number int64) (done trace, err error) {
-	users, end, err := s.svc.holds.beginDelete(ctx, number)
+func (s *Session) deleteRecord(ctx context.Context, seen *image.Image) (done trace, err error) {
+	users, end, err := s.svc.holds.beginDelete(ctx, seen.Number)
 	if err != nil {
 		return done, err
 	}
 	defer end()
 	if users > 0 && !s.svc.trash {
-		return done, &image.InUseError{ID: id, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
+		return done, &image.InUseError{ID: seen.ID, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
 	}
 	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-		img, err := s.deletable(tx, id)
+		img, err := s.unchanged(tx, seen)
 		if err != nil {
 			return err
 		}
-		before := img.Status
 		if err := img.SetStatus(image.Deleted); err != nil {
 			return image.Errorf(image.ErrInvalid, "%s", err)
 		}
 		img.UpdatedAt = s.svc.timestamp()
-		return done.save(tx, img, before)
+		return done.save(tx, img, seen.Status)
 	})
 	return done, err
-}
-
-func (s *Session) deletable(tx metadata.Tx, id image.ID) (*image.Image, error) {
-	img, err := s.writable(tx, id)
-	if err != nil {
-		return nil, err
-	}
-	if img.Protected {
-		return nil, image.Errorf(image.ErrForbidden, "Image %s is protected and cannot be deleted.", id)
-	}
-	return img, nil
 }
 
 // stopUploads ends the uploads of a deleted image that run in this process; they remove what they wrote.

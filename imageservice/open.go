@@ -8,6 +8,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
 )
 
 // OpenOptions say how data is read.
@@ -30,10 +31,15 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (*Dat
 			return nil, image.Errorf(image.ErrInvalid, "There is no store %q", store)
 		}
 	}
-	img, err := s.Get(ctx, id)
+	rules := []string{policy.GetImage, policy.DownloadImage}
+	if len(opts.Prefer) > 0 {
+		rules = append(rules, policy.DownloadFromStore)
+	}
+	img, err := s.permitted(ctx, id, rules...)
 	if err != nil {
 		return nil, err
 	}
+	s.shown(ctx, img)
 	switch {
 	case img.Status == image.Deactivated && !s.caller.IsAdmin():
 		return nil, image.Errorf(image.ErrForbidden, "The requested image has been deactivated. Image data download is forbidden.")

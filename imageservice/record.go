@@ -7,14 +7,12 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
 )
 
 // Create records a new, queued image. Each edit adds a field or property; id may be empty for a random one.
 // Errors: those of image.Image.Apply, image.ErrTooLarge over a quota, image.ErrConflict when the id exists or existed.
 func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
-	if s.caller.Anonymous {
-		return nil, image.Errorf(image.ErrForbidden, "You are not permitted to create images.")
-	}
 	if id == "" {
 		id = image.NewID()
 	}
@@ -25,48 +23,76 @@ func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (
 	if err := img.Apply(edits); err != nil {
 		return nil, err
 	}
-	if err := s.checkEdits(blank, img); err != nil {
+	if err := s.checkEdits(ctx, blank, img); err != nil {
+		return nil, err
+	}
+	if err := s.svc.policy.Check(ctx, s.caller, policy.AddImage, policy.ForImage(img, "")); err != nil {
 		return nil, err
 	}
 	if err := s.svc.checkQuotas(blank, img); err != nil {
 		return nil, err
 	}
 	err := s.svc.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.CreateImage(img) })
+	if err == nil {
+		s.shown(ctx, img)
+	}
 	return img, err
 }
 
 // Get returns an image. Errors: image.ErrNotFound, also for what the caller may not see.
-func (s *Session) Get(ctx context.Context, id image.ID) (img *image.Image, err error) {
-	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
-		img, err = s.visible(tx, id)
-		return err
-	})
+func (s *Session) Get(ctx context.Context, id image.ID) (*image.Image, error) {
+	img, err := s.permitted(ctx, id, policy.GetImage)
+	if err == nil {
+		s.shown(ctx, img)
+	}
 	return img, err
 }
 
-// List returns a page of the images that the caller sees. Errors: image.ErrInvalid for an unknown marker.
+// List returns a page of the images that the caller sees. Errors: image.ErrForbidden, image.ErrInvalid for an unknown marker.
 func (s *Session) List(ctx context.Context, q image.Query) (page []*image.Image, err error) {
+	if err := s.svc.policy.Check(ctx, s.caller, policy.GetImages, policy.ForProject(s.caller.ProjectID)); err != nil {
+		return nil, err
+	}
 	q.Caller = s.caller
+	if !s.mayFilter(ctx, q) {
+		return nil, nil
+	}
 	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
 		page, err = tx.Images(q)
 		return err
 	})
+	if err == nil {
+		s.shown(ctx, page...)
+	}
 	return page, err
+}
+
+// mayFilter reports whether the caller may read every property that the query looks at: nobody has, for him, what he may
+// not read.
+func (s *Session) mayFilter(ctx context.Context, q image.Query) bool {
+	rights := s.svc.protections.For(s.caller)
+	return !slices.ContainsFunc(q.Filters, func(f image.Filter) bool {
+		return f.Property != "" && !rights.May(ctx, policy.Read, f.Property)
+	})
 }
 
 // Edit applies the edits in their order, all or none, and returns the image as it is then.
 // Errors: those of image.Image.Apply, image.ErrNotFound, image.ErrForbidden, image.ErrTooLarge over a quota.
 func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
-	return s.change(ctx, id, func(img *image.Image) (bool, error) {
+	img, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		before := img.Clone()
 		if err := img.Apply(edits); err != nil {
 			return false, err
 		}
-		if err := s.checkEdits(before, img); err != nil {
+		if err := s.checkEdits(ctx, before, img); err != nil {
 			return false, err
 		}
 		return len(edits) > 0, s.svc.checkQuotas(before, img)
 	})
+	if err == nil {
+		s.shown(ctx, img)
+	}
+	return img, err
 }
 
 // AddTag gives the image a tag; a tag that it has already is no error.
@@ -74,7 +100,7 @@ func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
 	if err := image.CheckTag(tag); err != nil {
 		return err
 	}
-	_, err := s.change(ctx, id, func(img *image.Image) (bool, error) {
+	_, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		at, have := slices.BinarySearch(img.Tags, tag)
 		if have {
 			return false, nil
@@ -88,7 +114,7 @@ func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
 
 // RemoveTag takes a tag away. Errors: image.ErrNotFound also when the image has no such tag.
 func (s *Session) RemoveTag(ctx context.Context, id image.ID, tag string) error {
-	_, err := s.change(ctx, id, func(img *image.Image) (bool, error) {
+	_, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		at, have := slices.BinarySearch(img.Tags, tag)
 		if !have {
 			return false, image.Errorf(image.ErrNotFound, "Image %s has no tag %q", id, tag)
@@ -101,16 +127,17 @@ func (s *Session) RemoveTag(ctx context.Context, id image.ID, tag string) error 
 
 // Deactivate stops downloads for all but admins. Errors: image.ErrForbidden when the image is not active.
 func (s *Session) Deactivate(ctx context.Context, id image.ID) error {
-	return s.switchTo(ctx, id, "deactivate", image.Deactivated)
+	return s.switchTo(ctx, id, policy.Deactivate, image.Deactivated)
 }
 
 // Reactivate allows downloads again. Errors: image.ErrForbidden when the image is not deactivated.
 func (s *Session) Reactivate(ctx context.Context, id image.ID) error {
-	return s.switchTo(ctx, id, "reactivate", image.Active)
+	return s.switchTo(ctx, id, policy.Reactivate, image.Active)
 }
 
+// switchTo changes the status if the rule allows it, which has the name of the verb.
 func (s *Session) switchTo(ctx context.Context, id image.ID, verb string, to image.Status) error {
-	_, err := s.change(ctx, id, func(img *image.Image) (bool, error) {
+	_, err := s.change(ctx, id, verb, func(img *image.Image) (bool, error) {
 		if img.Status != image.Active && img.Status != image.Deactivated {
 			return false, image.Errorf(image.ErrForbidden, "Not allowed to %s an image in status '%s'", verb, img.Status)
 		}
@@ -122,21 +149,28 @@ func (s *Session) switchTo(ctx context.Context, id image.ID, verb string, to ima
 	return err
 }
 
-// change loads an image that the caller may write, lets fn change it, and saves it if fn says that it did.
-func (s *Session) change(ctx context.Context, id image.ID, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
+// change loads an image with which the rule allows the caller to do so, lets fn change it, and saves it if fn says that it
+// did. fn is called again when somebody else changed the image meanwhile.
+func (s *Session) change(ctx context.Context, id image.ID, rule string, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
 	var done trace
-	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-		done = trace{}
-		if img, err = s.writable(tx, id); err != nil {
+	err = retry(ctx, func() error {
+		seen, err := s.permitted(ctx, id, rule)
+		if err != nil {
 			return err
 		}
-		before := img.Status
+		img = seen.Clone()
 		changed, err := fn(img)
 		if err != nil || !changed {
 			return err
 		}
 		img.UpdatedAt = s.svc.timestamp()
-		return done.save(tx, img, before)
+		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+			done = trace{}
+			if _, err := s.unchanged(tx, seen); err != nil {
+				return err
+			}
+			return done.save(tx, img, seen.Status)
+		})
 	})
 	if err == nil {
 		s.svc.follow(ctx, done)

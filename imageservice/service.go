@@ -15,17 +15,19 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
 )
 
-// Limits bound what one image may be. Numbers of properties and tags below 0 mean no limit.
+// Limits bound what one image may be. Numbers of properties, tags and members below 0 mean no limit.
 type Limits struct {
 	ImageSize  int64 // bytes, 0 for no limit
 	Properties int
 	Tags       int
+	Members    int
 }
 
 // DefaultLimits are those of the API that clients know.
-var DefaultLimits = Limits{ImageSize: 1 << 40, Properties: 128, Tags: 128}
+var DefaultLimits = Limits{ImageSize: 1 << 40, Properties: 128, Tags: 128, Members: 128}
 
 // Config is what a Service needs.
 type Config struct {
@@ -34,6 +36,10 @@ type Config struct {
 	Ingest   *ingest.Ingester
 	Instance string // names this process in reservations; unlike that of any process before
 	Limits   Limits
+	// Policy says what callers may do; nil for the built-in rules.
+	Policy *policy.Enforcer
+	// Protections say which properties they may read and write; nil for all.
+	Protections *policy.Protections
 	// TrashInUse lets DELETE succeed for an image that is open through the mount: its bytes stay until the last
 	// handle is closed. Otherwise such a DELETE is refused.
 	TrashInUse bool
@@ -43,16 +49,18 @@ type Config struct {
 
 // A Service knows the verbs. It is safe for concurrent use.
 type Service struct {
-	db       metadata.DB
-	stores   *imagestore.Set
-	ingest   *ingest.Ingester
-	instance string
-	limits   Limits
-	trash    bool
-	log      *slog.Logger
-	now      func() time.Time
-	holds    *holds
-	applied  func(ctx context.Context, sequence int64) error // see Follow
+	db          metadata.DB
+	stores      *imagestore.Set
+	ingest      *ingest.Ingester
+	instance    string
+	limits      Limits
+	trash       bool
+	policy      *policy.Enforcer
+	protections *policy.Protections
+	log         *slog.Logger
+	now         func() time.Time
+	holds       *holds
+	applied     func(ctx context.Context, sequence int64) error // see Follow
 
 	collecting sync.Mutex // one collection of garbage at a time
 
@@ -73,8 +81,20 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("imageservice: the instance has no name")
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits,
+		policy: cfg.Policy, protections: cfg.Protections,
 		trash: cfg.TrashInUse, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc)}
+	var err error
+	if s.policy == nil {
+		if s.policy, err = policy.Open(policy.Config{Logger: cfg.Logger}); err != nil {
+			return nil, err
+		}
+	}
+	if s.protections == nil {
+		if s.protections, err = policy.OpenProtections(policy.ProtectionsConfig{}); err != nil {
+			return nil, err
+		}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -91,7 +111,10 @@ type Session struct {
 }
 
 // As returns the service as the caller sees it.
-func (s *Service) As(c image.Caller) *Session { return &Session{svc: s, caller: c} }
+func (s *Service) As(c image.Caller) *Session {
+	// An operator may have another idea of who is an admin than the role of that name.
+	return &Session{svc: s, caller: c.WithAdmin(s.policy.IsAdmin(context.Background(), c))}
+}
 
 // CheckReady reports why the service could not answer now, if so.
 func (s *Service) CheckReady(ctx context.Context) error {

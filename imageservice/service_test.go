@@ -50,6 +50,14 @@ func openOn(t *testing.T, db metadata.DB, dir string, wrap func(imagestore.Write
 	return openWith(t, imageservice.Config{DB: db, TrashInUse: trash}, imagestore.Entry{ID: "local", Store: store, Default: true, Local: true})
 }
 
+// openWithStore returns a service on a new database and a store.
+func openWithStore(t *testing.T, cfg imageservice.Config) *imageservice.Service {
+	t.Helper()
+	dir := t.TempDir()
+	cfg.DB = openDB(t, dir)
+	return openWith(t, cfg, imagestore.Entry{ID: "local", Store: openFiles(t, "local", filepath.Join(dir, "images")), Default: true, Local: true})
+}
+
 // openFiles returns a store with directories, the first one preferred.
 func openFiles(t *testing.T, id string, dirs ...string) *filestore.Store {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
 )
 
 // An Upload is the data of one image on its way in.
@@ -107,26 +108,32 @@ func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, stor
 	uploadID := rand.Text()
 	plain := store.Locate(imagestore.Object{ImageID: id, Name: string(id)}) // a disk that is slow must not hold up all writers
 	s.svc.remember(uploadID, cancel)                                        // before the record exists, or a sweep could take it for a dead one
-	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-		if img, err = s.writable(tx, id); err != nil {
+	err = retry(ctx, func() error {
+		seen, err := s.permitted(ctx, id, policy.UploadImage)
+		if err != nil {
 			return err
 		}
-		if img.Status != image.Queued {
-			return image.Errorf(image.ErrConflict, "Image %s is %s: data can be uploaded only while it is queued", id, img.Status)
+		if seen.Status != image.Queued {
+			return image.Errorf(image.ErrConflict, "Image %s is %s: data can be uploaded only while it is queued", id, seen.Status)
 		}
-		if err := img.SetStatus(image.Saving); err != nil {
-			return err
-		}
-		img.UpdatedAt = s.svc.timestamp()
-		res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: storeID, Instance: s.svc.instance,
-			Bytes: size, Started: img.UpdatedAt}
-		if res.Object, err = objectName(tx, res, plain); err != nil {
-			return err
-		}
-		if err := tx.AddUpload(res); err != nil {
-			return err
-		}
-		return tx.SaveImage(img)
+		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+			if img, err = s.unchanged(tx, seen); err != nil {
+				return err
+			}
+			if err := img.SetStatus(image.Saving); err != nil {
+				return err
+			}
+			img.UpdatedAt = s.svc.timestamp()
+			res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: storeID, Instance: s.svc.instance,
+				Bytes: size, Started: img.UpdatedAt}
+			if res.Object, err = objectName(tx, res, plain); err != nil {
+				return err
+			}
+			if err := tx.AddUpload(res); err != nil {
+				return err
+			}
+			return tx.SaveImage(img)
+		})
 	})
 	if err != nil {
 		s.svc.forget(uploadID)

@@ -1,0 +1,150 @@
+package imageservice
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
+)
+
+// Members returns whom an image is shared with: all to its owner and to admins, to a member its own record.
+// Errors: image.ErrNotFound, image.ErrForbidden when the image is not shared.
+func (s *Session) Members(ctx context.Context, id image.ID) (members []image.Member, err error) {
+	img, err := s.sharedImage(ctx, id, "", policy.GetImage)
+	if err != nil {
+		return nil, err
+	}
+	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
+		members, err = tx.Members(img.Number)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(members, func(m image.Member) bool {
+		return !s.svc.policy.Allows(ctx, s.caller, policy.GetMembers, policy.ForImage(img, m.Project))
+	}), nil
+}
+
+// Member returns one member's record. Errors: image.ErrNotFound, also when the caller may not see it.
+func (s *Session) Member(ctx context.Context, id image.ID, project string) (m image.Member, err error) {
+	img, err := s.permitted(ctx, id, policy.GetImage)
+	if err != nil {
+		return m, err
+	}
+	if s.svc.policy.Allows(ctx, s.caller, policy.GetMember, policy.ForImage(img, project)) {
+		err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
+			m, err = tx.Member(img.Number, project)
+			return err
+		})
+		if !errors.Is(err, image.ErrNotFound) {
+			return m, err
+		}
+	}
+	return m, noMember(id, project)
+}
+
+// AddMember shares the image with a project. Errors: image.ErrNotFound, image.ErrForbidden, image.ErrConflict when it is
+// shared with it already, image.ErrTooLarge over the quota.
+func (s *Session) AddMember(ctx context.Context, id image.ID, project string) (m image.Member, err error) {
+	if err := image.CheckProject(project); err != nil {
+		return m, err
+	}
+	return s.changeMember(ctx, id, project, policy.AddMember, func(tx metadata.WriteTx, img *image.Image) error {
+		members, err := tx.Members(img.Number)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(members, func(m image.Member) bool { return m.Project == project }) {
+			return image.Errorf(image.ErrConflict, "Project %s is a member of image %s already", project, id)
+		}
+		if n := len(members) + 1; s.svc.limits.Members >= 0 && n > s.svc.limits.Members {
+			return &image.QuotaError{Resource: "image_member_quota", Limit: int64(s.svc.limits.Members), Attempted: int64(n)}
+		}
+		return tx.SaveMember(img.Number, project, image.MemberPending, s.svc.timestamp())
+	})
+}
+
+// SetMemberStatus accepts or rejects an image that is shared with a project, as its members do.
+// Errors: image.ErrNotFound, image.ErrForbidden for the owner, image.ErrInvalid.
+func (s *Session) SetMemberStatus(ctx context.Context, id image.ID, project, status string) (m image.Member, err error) {
+	if err := image.CheckMemberStatus(status); err != nil {
+		return m, err
+	}
+	return s.changeMember(ctx, id, project, policy.ModifyMember, func(tx metadata.WriteTx, img *image.Image) error {
+		if _, err := tx.Member(img.Number, project); err != nil {
+			return err
+		}
+		return tx.SaveMember(img.Number, project, status, s.svc.timestamp())
+	})
+}
+
+// RemoveMember stops sharing the image with a project. Errors: image.ErrNotFound, image.ErrForbidden.
+func (s *Session) RemoveMember(ctx context.Context, id image.ID, project string) error {
+	_, err := s.changeMember(ctx, id, project, policy.DeleteMember, func(tx metadata.WriteTx, img *image.Image) error {
+		return tx.RemoveMember(img.Number, project)
+	})
+	return err
+}
+
+// changeMember lets fn change a member of a shared image with which the rule allows the caller to do so, and returns what
+// became of the record.
+func (s *Session) changeMember(ctx context.Context, id image.ID, project, rule string,
+	fn func(metadata.WriteTx, *image.Image) error) (m image.Member, err error) {
+	err = retry(ctx, func() error {
+		seen, err := s.sharedImage(ctx, id, project, rule)
+		if err != nil {
+			return err
+		}
+		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+			img, err := s.unchanged(tx, seen)
+			if err != nil {
+				return err
+			}
+			if err := fn(tx, img); err != nil {
+				return err
+			}
+			m, err = tx.Member(img.Number, project)
+			if errors.Is(err, image.ErrNotFound) {
+				return nil // that was what fn did
+			}
+			return err
+		})
+	})
+	if written := (*image.Error)(nil); errors.Is(err, image.ErrNotFound) && !errors.As(err, &written) {
+		err = noMember(id, project)
+	}
+	return m, err
+}
+
+// sharedImage returns a shared image if the rule allows the caller what it is about: the record of the project's
+// membership, "" for no one's in particular.
+func (s *Session) sharedImage(ctx context.Context, id image.ID, project, rule string) (*image.Image, error) {
+	img, err := s.permitted(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	member := project
+	if member == "" && img.Owner != s.caller.ProjectID {
+		member = s.caller.ProjectID // who sees it and is not its owner is a member of it
+	}
+	err = s.check(ctx, img, member, rule)
+	if errors.Is(err, image.ErrForbidden) && project != "" && rule != policy.AddMember &&
+		!s.svc.policy.Allows(ctx, s.caller, policy.GetMember, policy.ForImage(img, project)) {
+		return nil, noMember(id, project) // others' records are not even there
+	}
+	if err != nil {
+		return nil, err
+	}
+	if img.Visibility != image.Shared {
+		return nil, image.Errorf(image.ErrForbidden, "Only shared images have members, and image %s is %s.", id, img.Visibility)
+	}
+	return img, nil
+}
+
+func noMember(id image.ID, project string) error {
+	return image.Errorf(image.ErrNotFound, "Project %s is not a member of image %s", project, id)
+}
