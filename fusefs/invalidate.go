@@ -232,7 +232,9 @@ func (r *round) send() {
 		case fuse.OK, fuse.ENOENT: // unknown to the kernel: nothing to forget
 		case fuse.ENODEV, fuse.EBADF, fuse.Status(syscall.ENOTCONN): // the mount is gone, and with it all that the kernel knew
 		default:
-			r.m.log.Warn("the kernel would not forget a name", "name", f.name, "status", status)
+			if !r.m.quiet.seen("forget") {
+				r.m.log.Warn("the kernel would not forget a name", "name", f.name, "status", status)
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -391,10 +392,16 @@ func (noRecords) Image(context.Context, int64) (*image.Image, error) {
 func TestOpenImagesAreBounded(t *testing.T) {
 	f := newFake(t)
 	one, two := f.add(t, "x", []byte("one")), f.add(t, "y", []byte("two"))
-	s, c := serve(t, f, func(cfg *Config) { cfg.MaxOpen = 1 }), startChild(t)
+	warned := &watch{slog.NewTextHandler(io.Discard, nil), "mount operation failed", make(chan struct{}, 1)}
+	s, c := serve(t, f, func(cfg *Config) { cfg.MaxOpen, cfg.Logger = 1, slog.New(warned) }), startChild(t)
 	fd := c.open(s.in("by-id", string(one.ID), "disk.raw"))
 	if a := c.do(request{Op: "open", Path: s.in("by-id", string(two.ID), "disk.raw")}); a.Errno != syscall.ENFILE {
 		t.Errorf("open of one image too many: %v, want ENFILE", a.Errno)
+	}
+	select {
+	case <-warned.logged:
+	default:
+		t.Error("the log does not tell of the limit")
 	}
 	again := c.open(s.in("by-id", string(one.ID), "disk.raw"))
 	c.close(fd)
