@@ -15,7 +15,7 @@ import (
 )
 
 // crashVariable makes this program a child that dies in a Put. It holds the directory, the image's id, the step, and
-// whether files without names are to be had.
+// how the file gets its name.
 const crashVariable = "FILESTORE_TEST_CRASH"
 
 func crash() {
@@ -33,8 +33,11 @@ func crash() {
 			unix.Kill(os.Getpid(), unix.SIGKILL)
 			select {}
 		}
-		if kind == "named" {
+		switch kind {
+		case "named":
 			return withoutUnnamed(step, do)
+		case "moved":
+			return withoutLinks(step, do)
 		}
 		return do()
 	}
@@ -47,7 +50,7 @@ func crash() {
 
 // Whatever step a process dies at, the sweep and the removal of the object that the reservation names leave nothing.
 func TestKilledInAPut(t *testing.T) {
-	for _, kind := range []string{"unnamed", "named"} {
+	for _, kind := range []string{"unnamed", "named", "moved"} {
 		dir := t.TempDir()
 		openIn(t, Config{}, dir).Close()
 		swept := 0
@@ -73,7 +76,7 @@ func TestKilledInAPut(t *testing.T) {
 				break // it came to its end
 			}
 		}
-		if (kind == "named") != (swept > 0) {
+		if (kind != "unnamed") != (swept > 0) {
 			t.Errorf("%s: the sweeps removed %d files", kind, swept)
 		}
 	}

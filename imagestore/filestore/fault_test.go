@@ -20,6 +20,7 @@ type faulty struct {
 	n     int // from 1; 0 for none
 	after bool
 	named bool // there are no files without names
+	moved bool // and no hard links
 	seen  []string
 }
 
@@ -27,6 +28,9 @@ func (f *faulty) step(step string, do func() error) error {
 	f.seen = append(f.seen, step)
 	if f.named && step == stepCreateUnnamed {
 		return withoutUnnamed(step, do)
+	}
+	if f.moved && step == stepLink {
+		return unix.EPERM
 	}
 	if len(f.seen) != f.n {
 		return do()
@@ -71,19 +75,19 @@ func TestOrderOfSteps(t *testing.T) {
 }
 
 func TestEveryStepOfAPutMayFail(t *testing.T) {
-	for _, named := range []bool{false, true} {
+	for _, kind := range []string{"unnamed", "named", "moved"} {
 		for _, after := range []bool{false, true} {
 			for n := 1; ; n++ {
 				s := openIn(t, Config{}, t.TempDir())
-				steps := &faulty{n: n, after: after, named: named}
+				steps := &faulty{n: n, after: after, named: kind != "unnamed", moved: kind == "moved"}
 				s.fault = steps.step
 				obj := storetest.NewObject()
 				_, err := s.Put(t.Context(), obj, storetest.NewSource(storetest.Random(10_000), 5000))
 				if len(steps.seen) < n {
 					break // all were tried
 				}
-				step := fmt.Sprintf("%s (named %v, after its effect %v)", steps.seen[n-1], named, after)
-				if steps.seen[n-1] == stepCreateUnnamed && named {
+				step := fmt.Sprintf("%s (%s, after its effect %v)", steps.seen[n-1], kind, after)
+				if steps.seen[n-1] == stepCreateUnnamed && steps.named || steps.seen[n-1] == stepLink && steps.moved {
 					continue
 				}
 				if !errors.Is(err, errFault) {

@@ -93,6 +93,22 @@ func TestStoreWithNamedTemporaries(t *testing.T) {
 	}))
 }
 
+// One that knows no hard links either gets names that move.
+func TestStoreWithoutLinks(t *testing.T) {
+	storetest.Run(t, factory(func(t *testing.T) *Store {
+		s := openIn(t, Config{}, t.TempDir())
+		s.fault = withoutLinks
+		return s
+	}))
+}
+
+func withoutLinks(step string, do func() error) error {
+	if step == stepLink {
+		return unix.EPERM
+	}
+	return withoutUnnamed(step, do)
+}
+
 func withoutUnnamed(step string, do func() error) error {
 	if step == stepCreateUnnamed {
 		return unix.EOPNOTSUPP

@@ -23,6 +23,7 @@ const (
 	stepSize          = "set the size"
 	stepSyncFile      = "sync the file"
 	stepLink          = "link the file"
+	stepRename        = "rename the file"
 	stepSyncShard     = "sync the shard"
 	stepUnlink        = "unlink the file"
 )
@@ -150,7 +151,7 @@ func (w *writer) publish(p string) error {
 	if err := s.step(stepSyncFile, w.file.f.Sync); err != nil {
 		return s.failure(w.dir, w.root, err)
 	}
-	err := s.step(stepLink, func() error { return w.file.link(w.shard, name) })
+	err := s.link(w.file, w.shard, name)
 	if errors.Is(err, fs.ErrExist) {
 		return s.conflict(name)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +31,7 @@ func (s *Store) createTemporary(r, shard *root) (t *temporary, err error) {
 		}
 		return err
 	})
-	if !slices.ContainsFunc(noUnnamed, func(e error) bool { return errors.Is(err, e) }) {
+	if !isOneOf(err, noUnnamed) {
 		return t, err
 	}
 	err = s.step(stepCreateNamed, func() (err error) {
@@ -76,13 +75,14 @@ func lock(f *os.File) error {
 	return again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 }
 
+// noLinks are the answers of file systems that know no hard links.
+var noLinks = []error{unix.EPERM, unix.EOPNOTSUPP, unix.ENOSYS, unix.ENOENT}
+
 // link gives the file its name in dir, which must be free. Errors: fs.ErrExist.
-func (t *temporary) link(dir *root, name string) error {
-	err := dir.link(t.f, name)
-	for _, e := range []error{unix.EPERM, unix.EOPNOTSUPP, unix.ENOSYS, unix.ENOENT} {
-		if t.tmp != nil && errors.Is(err, e) { // a file system without hard links
-			return dir.move(t.tmp, t.name, name)
-		}
+func (s *Store) link(t *temporary, dir *root, name string) error {
+	err := s.step(stepLink, func() error { return dir.link(t.f, name) })
+	if t.tmp != nil && isOneOf(err, noLinks) {
+		err = s.step(stepRename, func() error { return dir.move(t.tmp, t.name, name) })
 	}
 	return err
 }
