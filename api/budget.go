@@ -17,7 +17,6 @@ import (
 type budget struct {
 	bytes   int64
 	room    *semaphore.Weighted
-	longest time.Duration // to wait
 	waiting atomic.Int64
 
 	mu     sync.Mutex
@@ -34,8 +33,8 @@ type share struct {
 // errBusy refuses a request that has waited for its turn for long.
 var errBusy = image.Errorf(image.ErrUnavailable, "Too many requests with long answers or bodies are under way. Please try again later.")
 
-func newBudget(bytes int64, longest time.Duration) *budget {
-	return &budget{bytes: bytes, room: semaphore.NewWeighted(bytes), longest: longest, shares: make(map[*share]struct{})}
+func newBudget(bytes int64) *budget {
+	return &budget{bytes: bytes, room: semaphore.NewWeighted(bytes), shares: make(map[*share]struct{})}
 }
 
 // try returns a share of n bytes if nobody needs to wait for it, or else nil. More than there is counts as all there is.
@@ -47,16 +46,21 @@ func (b *budget) try(n int, d *deadline) *share {
 	return b.hand(s)
 }
 
-// take waits for a share of n bytes. Errors: image.ErrUnavailable when it takes too long, and that of ctx.
-func (b *budget) take(ctx context.Context, n int, d *deadline) (*share, error) {
+// take waits for a share of n bytes, but not longer than that, if longest is not 0. Errors: image.ErrUnavailable when it takes
+// too long, and that of ctx.
+func (b *budget) take(ctx context.Context, longest time.Duration, n int, d *deadline) (*share, error) {
 	if s := b.try(n, d); s != nil {
 		return s, nil
 	}
 	b.press()
 	defer b.waiting.Add(-1)
 	s := &share{b, min(int64(n), b.bytes), d}
-	waiting, stop := context.WithTimeout(ctx, b.longest)
-	defer stop()
+	waiting := ctx
+	if longest > 0 {
+		var stop context.CancelFunc
+		waiting, stop = context.WithTimeout(ctx, longest)
+		defer stop()
+	}
 	if err := b.room.Acquire(waiting, s.bytes); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -23,25 +23,25 @@ func noDeadline() *deadline { return &deadline{set: func(time.Time) error { retu
 
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(100, time.Minute)
+		b := newBudget(100)
 		first := b.try(60, noDeadline())
 		if first == nil || b.try(60, noDeadline()) != nil {
 			t.Fatal("a budget of 100 gives 60 never or twice")
 		}
 		started := time.Now()
-		if s, err := b.take(t.Context(), 41, noDeadline()); !errors.Is(err, image.ErrUnavailable) || time.Since(started) != time.Minute {
+		if s, err := b.take(t.Context(), time.Minute, 41, noDeadline()); !errors.Is(err, image.ErrUnavailable) || time.Since(started) != time.Minute {
 			t.Errorf("take = %v, %v after %s, want ErrUnavailable after a minute", s, err, time.Since(started))
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if _, err := b.take(gone, 41, noDeadline()); !errors.Is(err, context.Canceled) {
+		if _, err := b.take(gone, time.Minute, 41, noDeadline()); !errors.Is(err, context.Canceled) {
 			t.Errorf("take of somebody who left = %v", err)
 		}
 		if b.pressed() {
 			t.Error("there is a hurry although nobody waits")
 		}
 		go first.release()
-		all, err := b.take(t.Context(), 1000, noDeadline()) // more than there is
+		all, err := b.take(t.Context(), time.Minute, 1000, noDeadline()) // more than there is
 		if err != nil || !all.covers(1000) {
 			t.Fatalf("take of everything = %v, %v", all, err)
 		}
@@ -56,7 +56,7 @@ func TestBudget(t *testing.T) {
 // TestSharesHurry: whoever has a share keeps its time until somebody waits, and has less from then on.
 func TestSharesHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(100, time.Minute)
+		b := newBudget(100)
 		var until time.Time
 		d := &deadline{set: func(at time.Time) error { until = at; return nil }}
 		d.allow(time.Hour)
@@ -65,7 +65,7 @@ func TestSharesHurry(t *testing.T) {
 			t.Errorf("%s are left", got)
 		}
 		go func() {
-			if s, err := b.take(t.Context(), 50, noDeadline()); err == nil {
+			if s, err := b.take(t.Context(), 0, 50, noDeadline()); err == nil {
 				s.release()
 			}
 		}()
@@ -127,7 +127,7 @@ func TestSlowReadersOfLongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withServer(t, func(c *Config) { c.Images = f.as }, func(t *testing.T, s *server, dial func() net.Conn) {
-				s.answers = newBudget(fewBytes, time.Minute)
+				s.answers = newBudget(fewBytes)
 				before := heap()
 				for range 300 {
 					c := dial()
@@ -169,6 +169,40 @@ func TestSlowReadersOfLongAnswers(t *testing.T) {
 	}
 }
 
+// TestWhatIsDoneIsAnswered: a change that was carried out must not be answered with a refusal, however long its answer waits.
+func TestWhatIsDoneIsAnswered(t *testing.T) {
+	f := newFake()
+	f.add(image.Image{ID: anID, Owner: "p1", Properties: map[string]string{"long": strings.Repeat("v", 2*shortDocument)}}, "")
+	patch := `[{"op":"add","path":"/done","value":"yes"}]`
+	for name, tt := range map[string]struct {
+		ask   string
+		code  int
+		after time.Duration
+	}{
+		"patch": {"PATCH /v2/images/" + anID + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + patchType +
+			fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n%s", len(patch), patch), http.StatusOK, 10 * time.Minute},
+		"show": {showImage, http.StatusServiceUnavailable, time.Minute / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withServer(t, func(c *Config) { c.Images = f.as }, func(t *testing.T, s *server, dial func() net.Conn) {
+				all := s.answers.try(documentMemory, noDeadline())
+				go func() {
+					time.Sleep(10 * time.Minute)
+					all.release()
+				}()
+				c, started := dial(), time.Now()
+				defer c.Close()
+				go io.WriteString(c, tt.ask)
+				code, body, took := answer(t, c, started)
+				if code != tt.code || took != tt.after || code == http.StatusOK && !strings.Contains(body, `"done":"yes"`) {
+					t.Errorf("%d after %s, want %d after %s: %.200s", code, took, tt.code, tt.after, body)
+				}
+				time.Sleep(10 * time.Minute)
+			})
+		})
+	}
+}
+
 // TestSlowSendersOfLongBodies: the same for documents on their way in.
 func TestSlowSendersOfLongBodies(t *testing.T) {
 	for name, head := range map[string]string{
@@ -177,7 +211,7 @@ func TestSlowSendersOfLongBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withServer(t, func(c *Config) { c.Images = newFake().as }, func(t *testing.T, s *server, dial func() net.Conn) {
-				s.bodies = newBudget(fewBytes, time.Minute)
+				s.bodies = newBudget(fewBytes)
 				before := heap()
 				for range 300 {
 					c := dial()

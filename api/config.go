@@ -107,7 +107,7 @@ func New(cfg Config) (http.Handler, error) {
 	cfg.Limits.RequestID = cmp.Or(cfg.Limits.RequestID, 64)
 
 	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth),
-		bodies: newBudget(documentMemory, cfg.StallTimeout/2), answers: newBudget(documentMemory, cfg.StallTimeout/2),
+		bodies: newBudget(documentMemory), answers: newBudget(documentMemory),
 		loading: make(chan struct{}, maxLoading)}
 	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1}
 	if s.documents.MultiStore {

@@ -65,7 +65,10 @@ func (d document) release() {
 func (s *server) writeDocument(w http.ResponseWriter, r *http.Request, code int, load func() (document, error)) error {
 	var room *share
 	defer func() { room.release() }()
-	deadline := &w.(*response).deadline
+	deadline, longest := &w.(*response).deadline, s.cfg.StallTimeout/2
+	if r.Method != http.MethodGet {
+		longest = 0 // a refusal would say that nothing was done
+	}
 	for {
 		doc, err := load()
 		if err != nil {
@@ -82,7 +85,7 @@ func (s *server) writeDocument(w http.ResponseWriter, r *http.Request, code int,
 		}
 		doc.release()
 		room.release()
-		if room, err = s.answers.take(r.Context(), size, deadline); err != nil {
+		if room, err = s.answers.take(r.Context(), longest, size, deadline); err != nil {
 			return err
 		}
 	}
