@@ -3,20 +3,28 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Contestants of the rows about lists: the same question to a small and to a large database.
 const (
 	few  = "1,000 images"
-	many = "many images"
+	many = "N images" // the report says how many
 )
 
 // prepareLists lets the database's own benchmark make the databases and ask them every kind of question, and asks the
@@ -47,40 +55,127 @@ func prepareLists(ctx context.Context, b *bench, dir string) ([]row, error) {
 		}
 		rows = append(rows, row)
 	}
-	return append(rows, asked...), nil
+	rows = append(rows, asked...)
+	cold := row{name: "over HTTP, admin: deep, by size, database not in memory", unit: "ms", targets: []target{{of: many, to: few}}}
+	for _, name := range []string{many, few} {
+		cold.contestants = append(cold.contestants, contestant{name, over[name].coldPage})
+	}
+	return append(rows, cold), nil // last: it leaves nothing in the page cache
 }
 
-// daemonOn starts a daemon on a copy of the benchmark's database with n images.
+// coldPage measures in milliseconds one page of a list by size, behind a random image of it, with nothing of the database
+// in the page cache.
+func (s *server) coldPage(ctx context.Context) (measured, error) {
+	list := func(query string) ([]byte, error) {
+		return s.call(ctx, http.MethodGet, "/v2/images?sort_key=size&sort_dir=desc"+query, nil, http.StatusOK)
+	}
+	answer, err := list(fmt.Sprintf("&limit=1&size_max=%d", largestImage/4+rand.Int64N(largestImage/2)))
+	if err != nil {
+		return measured{}, err
+	}
+	var found struct{ Images []struct{ ID string } }
+	if err := json.Unmarshal(answer, &found); err != nil || len(found.Images) != 1 {
+		return measured{}, fmt.Errorf("%d images to begin behind (%w)", len(found.Images), err)
+	}
+	if err := forget(filepath.Join(s.dir, "vitrine.db")); err != nil {
+		return measured{}, err
+	}
+	start := time.Now()
+	_, err = list("&limit=100&marker=" + found.Images[0].ID)
+	return measured{value: time.Since(start).Seconds() * 1000}, err
+}
+
+// forget takes a file out of the page cache.
+func forget(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil { // what is not written cannot be forgotten
+		return err
+	}
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}
+
+// largestImage is the size that the images of the benchmark's databases stay below.
+const largestImage = 64 << 30
+
+// daemonOn starts a daemon on a copy of the benchmark's database with n images, which is in memory then.
 func (b *bench) daemonOn(ctx context.Context, dir string, n int) (*server, error) {
-	schema, err := os.ReadFile("metadata/sqlite/migrations/0001_start.sql") // which the benchmark names its databases by
+	original, err := b.database(n)
 	if err != nil {
 		return nil, err
 	}
-	found, err := filepath.Glob(filepath.Join(b.dir, fmt.Sprintf("bench-%d-%.8x*.db", n, sha256.Sum256(schema))))
-	if err != nil || len(found) != 1 {
-		return nil, fmt.Errorf("%d databases of %d images in %s, want one (%w)", len(found), n, b.dir, err)
-	}
-	data := filepath.Join(dir, "data")
-	if err := os.MkdirAll(data, 0o755); err != nil {
+	path := filepath.Join(dir, "data", "vitrine.db")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if _, err := output(ctx, "cp", found[0], filepath.Join(data, "vitrine.db")); err != nil {
+	if _, err := output(ctx, "cp", original, path); err != nil {
+		return nil, err
+	}
+	if err := readOnce(path); err != nil {
 		return nil, err
 	}
 	return b.daemon(ctx, dir, false, "")
 }
 
-// askDatabases runs the benchmark of package metadata/sqlite and returns its results as rows that are measured already.
+// database finds the benchmark's database with n images.
+func (b *bench) database(n int) (path string, err error) {
+	schema, err := os.ReadFile("metadata/sqlite/migrations/0001_start.sql") // which the benchmark names its databases by
+	if err != nil {
+		return "", err
+	}
+	found, err := filepath.Glob(filepath.Join(b.dir, fmt.Sprintf("bench-%d-%.8x*.db", n, sha256.Sum256(schema))))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("%d databases of %d images in %s, want one (%w)", len(found), n, b.dir, err)
+	}
+	return found[0], nil
+}
+
+// readOnce reads a file to its end, so that it is in the page cache.
+func readOnce(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(struct{ io.Writer }{io.Discard}, f)
+	return err
+}
+
+// askDatabases runs the benchmark of package metadata/sqlite on databases that are in memory and returns its results as
+// rows that are measured already.
 func (b *bench) askDatabases(ctx context.Context) ([]row, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkList$", "-benchtime", "100x",
-		"-count", strconv.Itoa(b.rounds), "-timeout", "2h", "./metadata/sqlite")
+	if _, err := b.benchmark(ctx, "^BenchmarkList$/^admin:_plain$", "-benchtime", "1x"); err != nil { // which makes them
+		return nil, err
+	}
+	for _, n := range []int{1000, b.images} {
+		path, err := b.database(n)
+		if err != nil {
+			return nil, err
+		}
+		if err := readOnce(path); err != nil {
+			return nil, err
+		}
+	}
+	out, err := b.benchmark(ctx, "^BenchmarkList$", "-benchtime", "100x", "-count", strconv.Itoa(b.rounds))
+	if err != nil {
+		return nil, err
+	}
+	return parseLists(out)
+}
+
+// benchmark runs a benchmark of package metadata/sqlite and returns what it printed.
+func (b *bench) benchmark(ctx context.Context, pattern string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"test", "-run", "^$", "-timeout", "2h", "-bench", pattern}, args, []string{"./metadata/sqlite"})...)
 	cmd.Env = append(os.Environ(), "VITRINE_BENCH_IMAGES="+strconv.Itoa(b.images), "VITRINE_BENCH_DIR="+b.dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", cmd, err, out)
+		return "", fmt.Errorf("%s: %w: %s", cmd, err, out)
 	}
-	return parseLists(string(out))
+	return string(out), nil
 }
 
 var (

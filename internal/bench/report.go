@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (r *report) write(w io.Writer, b *bench) error {
 			}
 		}
 	}
-	_, err := io.WriteString(w, strings.ReplaceAll(out.String(), many, fmt.Sprintf("%d images", b.images)))
+	_, err := io.WriteString(w, strings.ReplaceAll(out.String(), many, thousands(b.images)+" images"))
 	return err
 }
 
@@ -93,6 +94,14 @@ func figure(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
+// thousands writes 1000000 as 1,000,000.
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}
+
 // machine describes where all this was measured.
 func machine(b *bench) string {
 	var system unix.Utsname
@@ -109,11 +118,15 @@ func machine(b *bench) string {
 			memory = fmt.Sprintf("%.0f GiB", float64(kib)/(1<<20))
 		}
 	}
+	peer := ""
+	if b.peer != "" {
+		peer = ", " + b.peer + " " + said("/usr/bin/python3", "/usr/bin/glance-manage", "--version")
+	}
 	lines := []string{
 		fmt.Sprintf("Machine: %d × %s, %s of memory, Linux %s, %s on %s.", runtime.NumCPU(), cpu, memory, unix.ByteSliceToString(system.Release[:]),
 			said("findmnt", "-no", "FSTYPE", "-T", b.dir), said("findmnt", "-no", "SOURCE", "-T", b.dir)),
-		fmt.Sprintf("Programs: vitrined %s (%s), %s, %s, %s.", strings.TrimPrefix(said(b.program, "--version"), "vitrined version "), runtime.Version(),
-			said("nginx", "-v"), said("qemu-storage-daemon", "--version"), said("fio", "--version")),
+		fmt.Sprintf("Programs: vitrined %s (%s), %s, %s, %s%s.", strings.TrimPrefix(said(b.program, "--version"), "vitrined version "), runtime.Version(),
+			said("nginx", "-v"), said("qemu-storage-daemon", "--version"), said("fio", "--version"), peer),
 		"Measured on " + time.Now().UTC().Format(time.DateOnly) + ".",
 	}
 	return strings.Join(lines, "\n") + "\n"

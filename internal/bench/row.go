@@ -16,6 +16,9 @@ type row struct {
 	contestants []contestant
 	targets     []target
 	values      map[string][]measured // if it was measured already: by contestant and round
+
+	passes int                             // of each contestant in a round, of which the median counts; 0 is one
+	before func(ctx context.Context) error // begins each round; nil for nothing
 }
 
 // A contestant does the thing once and says how it went.
@@ -43,8 +46,8 @@ type target struct {
 // An outcome is a row with all that was measured.
 type outcome struct{ row }
 
-// measure runs the contestants in turn, beginning with another one each round, so that what drifts (caches, write-back,
-// neighbours) meets all of them.
+// measure runs the contestants in turn, beginning with another one each round and turning back after each pass, so that
+// what drifts (caches, write-back, neighbours) meets all of them.
 func measure(ctx context.Context, r row, rounds int) (outcome, error) {
 	o := outcome{r}
 	if o.values != nil {
@@ -52,17 +55,36 @@ func measure(ctx context.Context, r row, rounds int) (outcome, error) {
 	}
 	o.values = map[string][]measured{}
 	for round := range rounds {
-		for i := range r.contestants {
-			c := r.contestants[(i+round)%len(r.contestants)]
-			m, err := c.run(ctx)
-			if err != nil {
-				return o, fmt.Errorf("%s: %s: %w", r.name, c.name, err)
+		if r.before != nil {
+			if err := r.before(ctx); err != nil {
+				return o, fmt.Errorf("%s: %w", r.name, err)
 			}
+		}
+		order := slices.Concat(r.contestants[round%len(r.contestants):], r.contestants[:round%len(r.contestants)])
+		passes := map[string][]measured{}
+		for range max(r.passes, 1) {
+			for _, c := range order {
+				m, err := c.run(ctx)
+				if err != nil {
+					return o, fmt.Errorf("%s: %s: %w", r.name, c.name, err)
+				}
+				passes[c.name] = append(passes[c.name], m)
+			}
+			slices.Reverse(order)
+		}
+		for _, c := range r.contestants {
+			m := middle(passes[c.name])
 			o.values[c.name] = append(o.values[c.name], m)
 			fmt.Fprintf(os.Stderr, "%-50s round %d  %-24s %10.4g %s\n", r.name, round+1, c.name, m.value, r.unit)
 		}
 	}
 	return o, nil
+}
+
+// middle returns the medians of what several passes gave.
+func middle(passes []measured) measured {
+	o := outcome{row{values: map[string][]measured{"": passes}}}
+	return measured{value: median(o.series("", false)), cpu: time.Duration(median(o.series("", true)) * float64(time.Second))}
 }
 
 // series returns a contestant's values, or its processor times in seconds.

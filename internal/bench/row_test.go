@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,6 +48,28 @@ func TestMeasureRotatesAndComparesByRound(t *testing.T) {
 	}
 }
 
+func TestMeasureTakesTheMedianOfPasses(t *testing.T) {
+	var order []string
+	r := row{name: "speed", unit: "MiB/s", passes: 3, before: func(context.Context) error { order = append(order, "before"); return nil },
+		contestants: []contestant{sequence("ours", &order, 10, 90, 30, 1, 1, 1), sequence("theirs", &order, 5, 5, 60, 1, 1, 1)}}
+	o, err := measure(t.Context(), r, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"before", "ours", "theirs", "theirs", "ours", "ours", "theirs",
+		"before", "theirs", "ours", "ours", "theirs", "theirs", "ours"}; !slices.Equal(order, want) {
+		t.Errorf("order = %q, want %q", order, want)
+	}
+	if got := o.ratios(target{of: "ours", to: "theirs"}); !slices.Equal(got, []float64{6, 1}) {
+		t.Errorf("ratios = %v, want 6, 1", got)
+	}
+	broken := errors.New("broken")
+	r.before = func(context.Context) error { return broken }
+	if _, err := measure(t.Context(), r, 1); !errors.Is(err, broken) {
+		t.Errorf("measure = %v, want what failed before", err)
+	}
+}
+
 func TestMeasureStopsAtAnError(t *testing.T) {
 	broken := errors.New("broken")
 	_, err := measure(t.Context(), row{contestants: []contestant{{"one", func(context.Context) (measured, error) { return measured{}, broken }}}}, 3)
@@ -84,6 +107,20 @@ func TestReportLines(t *testing.T) {
 	} {
 		if got := line(o, tt.target); got != tt.want {
 			t.Errorf("line = %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestReportNamesTheLargeDatabase(t *testing.T) {
+	var out strings.Builder
+	r := report{sections: []section{{title: "Lists among " + many, note: slowLists,
+		outcomes: []outcome{{row{name: "plain", unit: "ms", values: map[string][]measured{many: {{value: 1}}, few: {{value: 1}}}, targets: []target{{of: many, to: few}}}}}}}}
+	if err := r.write(&out, &bench{images: 1_000_000}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n## Lists among 1,000,000 images\n", slowLists, "| plain | 1,000,000 images: 1.00 ms | 1,000 images: 1.00 ms |"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, out.String())
 		}
 	}
 }

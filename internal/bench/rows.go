@@ -21,10 +21,10 @@ var groups = []group{
 	{"http", "The API on records",
 		"wrk for 2 seconds a round. Images have 5 properties and 2 tags. Creating is durable: each answer follows an fsync.",
 		prepareHTTP},
-	{"lists", "Lists among many images",
-		"Median time of a list of 100 with properties and tags: over HTTP on one connection, and at the database alone (where most kinds of questions are asked). A member's project owns a tenth of the images and shares others; the sparse project has 20." + slowLists, prepareLists},
+	{"lists", "Lists among " + many,
+		"Median time of a list of 100 with properties and tags: over HTTP on one connection, and at the database alone (where most kinds of questions are asked). A member's project owns a tenth of the images and shares others; the sparse project has 20. Both databases were read into the page cache before, the copies that the daemon serves as well; the last row shows what it costs when they are not there." + slowLists, prepareLists},
 	{"mount", "Reading through the mount",
-		"fio on a 2 GiB raw image, page cache dropped before each run: sequential reads of the whole file by 1 MiB, random reads of 4 KiB for 2 seconds. Depth 16 is 16 threads for buffered reads, libaio for O_DIRECT. The file itself is the one in the store; qemu-storage-daemon exports it through FUSE.",
+		"fio on a 2 GiB raw image, page cache dropped before each run: sequential reads of 512 MiB by 1 MiB, random reads of 4 KiB for 2 seconds. A disk that is another machine's file is not always equally fast, so in each round the sequential region is read once from the disk without measuring, then by each program five times, forwards and backwards through the list of them, and the median counts. Depth 16 is 16 threads for buffered reads, libaio for O_DIRECT. The file itself is the one in the store; qemu-storage-daemon exports it through FUSE.",
 		prepareMount},
 	{"tree", "Listing a large directory",
 		"ls -l of by-id with 100,000 images, and of as many directories with the same names in a tmpfs; \"first\" after the kernel's caches of names were dropped.",
@@ -50,6 +50,6 @@ Questions that take longer the more images there are, since nothing can answer t
 - rare values of min_disk, min_ram, virtual_size and os_hash_algo, protected=false, and times with neq: all images are looked at;
 - two common filters that few images pass together: one of the two is read to its end;
 - a common filter whose images all lie at the far end of another sort key;
-- several sort keys of which the first has one value in very many images (a name, a size);
-- a deep page that is not in memory yet costs a disk read for each of its images: 6.2 ms by size instead of 1.5 in a run
-  right after the caches were dropped.`
+- several sort keys of which the first has one value in very many images (a name, a size).
+
+A page that is not in memory costs a disk read for nearly each of its images, as long as the disk needs for that.`
