@@ -19,7 +19,10 @@ type DB interface {
 	// changes survive a power cut. Nothing is changed when it returns an error. Updates of several callers may share
 	// one commit, and run one after the other: what fn reads cannot change under it. fn may be called more than once,
 	// so it must not act on anything but the transaction and variables that it sets anew.
-	// Errors are fn's, or image.ErrUnavailable when the database cannot be written now.
+	// An update whose ctx ends before it has written all changes nothing; one that has written all waits for its commit, so
+	// that the answer is always the truth. (Save when the disk fails in the commit itself: a crash may bring to light
+	// what it kept after all, until the next update that succeeds.)
+	// Errors are fn's, ctx's, or image.ErrUnavailable when the database cannot be written now.
 	Update(ctx context.Context, fn func(WriteTx) error) error
 	// WaitChange returns once a change with a sequence above after is visible, or ctx ends.
 	WaitChange(ctx context.Context, after int64) error
