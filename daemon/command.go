@@ -35,7 +35,11 @@ func Command() *cobra.Command {
 		Short: "Keep virtual machine images and serve them over the OpenStack Image API and as files",
 		Long: "Vitrined keeps virtual machine images and serves each of them twice: over the OpenStack Image API v2, and as a\n" +
 			"file in a read-only mount from which QEMU boots at once. Without a configuration file it keeps everything in the\n" +
-			"data directory and listens on 127.0.0.1:9292 only.",
+			"data directory and listens on 127.0.0.1:9292 only.\n\n" +
+			"Exit status:\n\n" +
+			"    0  done, or stopped by SIGTERM or Ctrl-C\n" +
+			"    1  failed\n" +
+			"    2  the command line is wrong",
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
