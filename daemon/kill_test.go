@@ -127,6 +127,8 @@ func (w *worker) step(ctx context.Context, t *testing.T, c *client.Client) bool 
 	switch n := w.rng.IntN(10); {
 	case e == nil || e.deleted || n < 4 && len(w.images) < maxImages:
 		return w.create(ctx, t, c)
+	case !e.uploaded && n < 6: // what the end of the daemon kept from being uploaded is tried again
+		return w.upload(ctx, t, c, id, e)
 	case n >= 4 && n < 8:
 		return w.patch(ctx, t, c, id, e)
 	default:
@@ -143,10 +145,11 @@ func (w *worker) create(ctx context.Context, t *testing.T, c *client.Client) boo
 		{Op: image.EditAdd, Name: "name", Value: "disk-" + strconv.Itoa(w.rng.IntN(5))},
 		{Op: image.EditAdd, Name: "version", Value: "0"},
 		{Op: image.EditAdd, Name: "disk_format", Value: "raw"}, {Op: image.EditAdd, Name: "container_format", Value: "bare"}})
-	if !w.settle(t, e, err, func() {}) {
-		return false
-	}
-	e.size, e.unsure = w.rng.Int64N(3<<20), "upload"
+	return w.settle(t, e, err, func() {}) && w.upload(ctx, t, c, id, e)
+}
+
+func (w *worker) upload(ctx context.Context, t *testing.T, c *client.Client, id image.ID, e *expected) bool {
+	e.size, e.unsure, e.touched = w.rng.Int64N(3<<20), "upload", true
 	announced := e.size
 	if w.rng.IntN(2) == 0 {
 		announced = -1
