@@ -80,7 +80,10 @@ func openLocked(path string) (*os.File, error) {
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			f.Close()
-			return nil, fmt.Errorf("another program is saving the same: %s is locked", path)
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, fmt.Errorf("another program is saving the same: %s is locked", path)
+			}
+			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		// Whoever had the lock before may have renamed or removed the file in between.
 		mine, err := f.Stat()
