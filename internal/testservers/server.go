@@ -102,7 +102,7 @@ func CPU(pid int) (total time.Duration, err error) {
 	for _, thread := range threads {
 		// The first field is the time on a processor in nanoseconds. Source: Linux, Documentation/scheduler/sched-stats.rst.
 		stat, err := os.ReadFile(thread + "/schedstat")
-		if errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // it has just ended
 		}
 		if err != nil {
