@@ -4,8 +4,8 @@ SHELL := /bin/sh
 .PHONY: help run build guest test soak bench lint fmt clean deps deps-test
 
 GO ?= go
-# What `vitrined version` says: the last tag, the commits since, and whether files differ from them.
-VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || echo 0.0.0+$$(git rev-parse --short=12 HEAD))
+# What `vitrined --version` says: the last tag, the commits since, and whether files differ from them.
+VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || git describe --always --abbrev=12 --dirty 2>/dev/null | sed 's/^/0.0.0+/')
 LDFLAGS := -X github.com/vitrine-image/vitrine/internal/version.version=$(VERSION)
 
 # PKG narrows test, soak and lint: make test PKG=./fusefs/...
