@@ -2,15 +2,20 @@ package testservers
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func get(t *testing.T, url string) string {
@@ -99,6 +104,38 @@ func TestServersThatEndTellHow(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(script, "disk") != strings.Contains(err.Error(), "no disk") {
 			t.Errorf("a server that does %q = %v, want %q and what it said", script, err, want)
 		}
+	}
+}
+
+// TestServersGoWithTheTest starts a server in a process like this one that is killed then.
+func TestServersGoWithTheTest(t *testing.T) {
+	const dirVariable = "VITRINE_TEST_ORPHAN"
+	if dir := os.Getenv(dirVariable); dir != "" {
+		s, err := start(dir, "sleep", "600")
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Stdout.WriteString(strconv.Itoa(s.Pid()) + "\n")
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServersGoWithTheTest$")
+	cmd.Env = append(os.Environ(), dirVariable+"="+t.TempDir())
+	out, _ := cmd.Output() // it was killed
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatalf("the other process wrote %q", out)
+	}
+	server, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return // it has ended
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(server)
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(server), Events: unix.POLLIN}}, 10_000); n != 1 {
+		t.Errorf("the server outlives the test that started it (%v)", err)
+		unix.PidfdSendSignal(server, unix.SIGKILL, nil, 0)
 	}
 }
 
