@@ -28,7 +28,7 @@ help: ## list the targets
 run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
 	@scripts/deps run
 	@$(MAKE) --no-print-directory build
-	@exec bin/vitrined --data $(DATA) --listen $(LISTEN) --mount $(MOUNT)
+	@exec bin/vitrined --data '$(DATA)' --listen '$(LISTEN)' --mount '$(MOUNT)'
 
 build: ## compile bin/vitrined and bin/vitrine
 	@scripts/deps build
