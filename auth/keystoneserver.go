@@ -60,7 +60,8 @@ func newKeystoneServer(cfg KeystoneConfig, transport http.RoundTripper) (*keysto
 // retryOnce lets gophercloud repeat a request whose connection broke: Keystone may have closed one that was idle.
 func retryOnce(ctx context.Context, _, _ string, _ *gophercloud.RequestOpts, err error, failures uint) error {
 	var timeout net.Error
-	if failures > 1 || ctx.Err() != nil || errors.As(err, &timeout) && timeout.Timeout() {
+	var answer gophercloud.ErrUnexpectedResponseCode
+	if failures > 1 || ctx.Err() != nil || errors.As(err, &answer) || errors.As(err, &timeout) && timeout.Timeout() {
 		return err
 	}
 	return nil
