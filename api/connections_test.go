@@ -207,3 +207,11 @@ func TestFailuresToAccept(t *testing.T) {
 		})
 	}
 }
+
+func TestBoundOfConnections(t *testing.T) {
+	for asked, want := range map[int]int{0: min(DefaultConnections, affordable()), -1: min(DefaultConnections, affordable()), 7: 7, 1 << 30: affordable()} {
+		if got := cap(NewServer(nil, nil, asked).connections.slots); got != want {
+			t.Errorf("NewServer for %d connections takes %d, want %d", asked, got, want)
+		}
+	}
+}

@@ -38,7 +38,11 @@ func NewServer(handler http.Handler, logger *slog.Logger, connections int) *Serv
 	if connections <= 0 {
 		connections = DefaultConnections
 	}
-	c := newConnections(min(connections, affordable()), logger)
+	if most := affordable(); connections > most {
+		logger.Warn("fewer connections than configured, since the limit of open files is low", "connections", most)
+		connections = most
+	}
+	c := newConnections(connections, logger)
 	return &Server{connections: c, Server: &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
