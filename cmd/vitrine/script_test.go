@@ -3,12 +3,10 @@ package main
 import (
 	"crypto/sha512"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/vitrine-image/vitrine/internal/scripttest"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
 )
 
@@ -57,31 +56,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"expect": cmdExpect, "fault": cmdFault, "await": cmdAwait, "bytes": cmdBytes, "sparse": cmdSparse,
+			"expect": scripttest.Expect("vitrine"), "fault": cmdFault, "await": cmdAwait, "bytes": cmdBytes, "sparse": cmdSparse,
 		},
 	})
 }
 
 type proxyKey struct{}
-
-// cmdExpect runs the program and compares its exit code: expect CODE ARGS...
-func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 1 {
-		ts.Fatalf("usage: expect CODE ARGS...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	var exit *exec.ExitError
-	if err := ts.Exec("vitrine", args[1:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
 
 // cmdFault breaks what comes next: fault KIND [N]. See faultProxy.
 func cmdFault(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"errors"
 	"os"
-	"os/exec"
-	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vitrine-image/vitrine/internal/scripttest"
 )
 
 // TestMain makes the test binary act as the daemon, too.
@@ -23,25 +22,6 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"expect": cmdExpect},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"expect": scripttest.Expect("vitrined")},
 	})
-}
-
-// cmdExpect runs the program and compares its exit code: expect CODE ARGS...
-func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 1 {
-		ts.Fatalf("usage: expect CODE ARGS...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	var exit *exec.ExitError
-	if err := ts.Exec("vitrined", args[1:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
 }
