@@ -95,8 +95,8 @@ func (t *tree) lookup(parent uint64, name string) (*inode, error) {
 	return nil, syscall.ENOENT
 }
 
-// create makes a new inode under a name; an empty name makes one that has none yet (O_TMPFILE).
-func (t *tree) create(parent uint64, name string, mode, uid, gid uint32) (*inode, error) {
+// dirFor returns the directory in which a name will be new, and counts the change.
+func (t *tree) dirFor(parent uint64, name string) (*inode, error) {
 	dir, err := t.dir(parent)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,13 @@ func (t *tree) create(parent uint64, name string, mode, uid, gid uint32) (*inode
 	if _, exists := dir.entries[name]; exists {
 		return nil, syscall.EEXIST
 	}
-	if err := t.change(); err != nil {
+	return dir, t.change()
+}
+
+// create makes a new inode under a name; an empty name makes one that has none yet (O_TMPFILE).
+func (t *tree) create(parent uint64, name string, mode, uid, gid uint32) (*inode, error) {
+	dir, err := t.dirFor(parent, name)
+	if err != nil {
 		return nil, err
 	}
 	n := t.add(mode, uid, gid)
@@ -119,14 +125,8 @@ func (t *tree) link(number, parent uint64, name string) (*inode, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := t.dir(parent)
+	dir, err := t.dirFor(parent, name)
 	if err != nil {
-		return nil, err
-	}
-	if _, exists := dir.entries[name]; exists {
-		return nil, syscall.EEXIST
-	}
-	if err := t.change(); err != nil {
 		return nil, err
 	}
 	t.relink(link{dir, name, n})
