@@ -148,5 +148,6 @@ func (e userEntry) caller(name string) image.Caller {
 			caller.Roles = append(caller.Roles, step[1])
 		}
 	}
+	caller.Roles = slices.Clip(caller.Roles) // many requests share it: who appends to it must get another one
 	return caller
 }

@@ -1,9 +1,16 @@
 package auth
 
 import (
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -337,6 +344,52 @@ func TestKeystoneAccessRules(t *testing.T) {
 		r.Header.Set("X-Service-Token", c.Token(t, c.service))
 		_, err = k.Authenticate(r)
 		wantError(t, tt.method+" "+tt.path+" by a service", err, nil)
+	}
+}
+
+// TestKeystoneOverTLS puts a TLS proxy before Keystone.
+func TestKeystoneOverTLS(t *testing.T) {
+	c := newCloud(t)
+	behind, err := url.Parse(c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(behind))
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of clients that do not trust it
+	proxy.StartTLS()
+	defer proxy.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: proxy.Certificate().Raw})))
+	token := c.Token(t, c.olga())
+	for _, tt := range []struct {
+		name     string
+		file     string
+		insecure bool
+		want     error
+	}{
+		{"with its authority", file, false, nil},
+		{"insecure", "", true, nil},
+		{"with the system's authorities", "", false, image.ErrUnavailable},
+	} {
+		config, err := TrustFile(tt.file, tt.insecure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		login := c.service
+		login.IdentityEndpoint = proxy.URL
+		k, said := c.open(t, KeystoneConfig{Login: login, TLS: config})
+		_, err = ask(k, "X-Auth-Token", token)
+		wantError(t, tt.name, err, tt.want)
+		if tt.want != nil && !strings.Contains(said.String(), "certificate") {
+			t.Errorf("%s: the log does not say what is wrong: %s", tt.name, said)
+		}
+	}
+	write(t, file, "nothing")
+	if _, err := TrustFile(file, false); err == nil {
+		t.Error("a file without a certificate was no error")
+	}
+	if _, err := TrustFile(file+".missing", false); err == nil {
+		t.Error("a missing file was no error")
 	}
 }
 

@@ -3,9 +3,11 @@ package auth
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +66,24 @@ func CloudLogin(file, cloud string) (gophercloud.AuthOptions, *tls.Config, error
 		return gophercloud.AuthOptions{}, nil, fmt.Errorf("read the cloud %q from clouds.yaml: %w", cloud, err)
 	}
 	return login, config, nil
+}
+
+// TrustFile returns how to trust https servers whose certificates one of the authorities in a PEM file has signed. File ""
+// trusts the system's authorities; insecure trusts anybody.
+func TrustFile(file string, insecure bool) (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: insecure}
+	if file == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return config, nil
 }
 
 // loginPause is how long Keystone is not asked again after it refused the credentials: a user is locked out after too
