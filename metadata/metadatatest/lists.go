@@ -1,6 +1,7 @@
 package metadatatest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -240,5 +241,42 @@ func testListRefuses(t *testing.T, db metadata.DB) {
 	} {
 		q.Caller, q.Limit = admin, 9
 		wantListError(t, db, q)
+	}
+}
+
+// testManyValues asks for any of many values, more than can be read each for itself.
+func testManyValues(t *testing.T, db metadata.DB) {
+	var want []image.ID
+	var values, ids []string
+	for i := range 100 {
+		values = append(values, fmt.Sprint("v", i))
+		ids = append(ids, string(image.NewID()))
+	}
+	for i := range 12 {
+		img := queued()
+		img.Visibility, img.CreatedAt = image.Visibilities()[i%2], epoch.Add(-time.Duration(i)*time.Second)
+		img.Owner, img.Name, img.Size = "project-1", &values[i*7], pointer(int64(i%3))
+		img.Checksum, img.Properties = values[i*5], map[string]string{"k": values[i*3]}
+		create(t, db, img)
+		want, ids = append(want, img.ID), append(ids, string(img.ID))
+	}
+	create(t, db, newImage(), queued())
+	bySize := slices.Clone(want)
+	slices.SortStableFunc(bySize, func(a, b image.ID) int { return slices.Index(want, a)%3 - slices.Index(want, b)%3 })
+	for _, f := range []image.Filter{
+		{Property: "k", Op: image.OpIn, Strings: values},
+		{Field: image.FieldChecksum, Op: image.OpIn, Strings: values},
+		{Field: image.FieldName, Op: image.OpIn, Strings: values},
+		{Field: image.FieldID, Op: image.OpIn, Strings: ids},
+	} {
+		for _, caller := range []image.Caller{admin, {ProjectID: "project-1"}} {
+			q := image.Query{Caller: caller, Limit: 7, Visibility: image.AnyVisibility, Filters: []image.Filter{f}}
+			q.Filters = append(q.Filters, image.Filter{Field: image.FieldOwner, Op: image.OpEqual, Strings: []string{"project-1"}})
+			wantList(t, db, q, want[:7]...)
+			q.Marker = want[6]
+			wantList(t, db, q, want[7:]...)
+			q.Marker, q.Sort = "", []image.SortKey{{Field: image.FieldSize}}
+			wantList(t, db, q, bySize[:7]...)
+		}
 	}
 }

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"null in lists", testNull},
 		{"sort keys", testSortKeys},
 		{"pages of large images", testLargePages},
+		{"many values", testManyValues},
 		{"list refuses", testListRefuses},
 		{"lists as the model has them", testRandomLists},
 		{"members", testMembers},
