@@ -35,9 +35,6 @@ func (cfg *Config) finish() error {
 	positive(fail, "api.stall_timeout", cfg.API.StallTimeout)
 	positive(fail, "api.max_connections", cfg.API.MaxConnections)
 	positive(fail, "images.buffer_memory", cfg.Images.BufferMemory)
-	if cfg.API.MaxConnections < 1 {
-		fail("api.max_connections: at least 1 is needed")
-	}
 	if len(cfg.Stores) == 0 {
 		cfg.Stores = map[string]StoreConfig{"local": {Type: "file", Path: filepath.Join(cfg.Data, "images"), Default: true}}
 	}
