@@ -33,12 +33,30 @@ type scripted struct {
 	login  int           // status of logins, 201 by default
 	live   time.Duration // how long tokens live from when they are asked about, an hour by default
 	skew   time.Duration // of its clock
-	delay  time.Duration // of validations
+	delay  time.Duration // of every answer
+
+	running, most int // requests at the same time
 }
 
 func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
+	s.running++
+	s.most = max(s.most, s.running)
+	s.mu.Unlock()
+	late := r.Context().Err()
+	if s.delay > 0 {
+		select {
+		case <-time.After(s.delay):
+		case <-r.Context().Done():
+			late = r.Context().Err()
+		}
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.running--
+	if late != nil {
+		return nil, late
+	}
 	now := time.Now().Add(s.skew)
 	live := s.live
 	if live == 0 {
@@ -56,11 +74,6 @@ func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 		s.asked++
 		if s.fail != nil {
 			return nil, s.fail
-		}
-		select {
-		case <-time.After(s.delay):
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
 		}
 		if status == 0 {
 			status = http.StatusOK
@@ -188,6 +201,50 @@ func TestTheOwnTokenIsRenewedInTime(t *testing.T) {
 		_, err := ask(k, "X-Auth-Token", "a")
 		wantError(t, "when no own token is good", err, image.ErrUnavailable)
 		s.want(t, "when no own token is good", 6, 4)
+	})
+}
+
+func TestManyAskAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{delay: 100 * time.Millisecond, live: 10 * time.Minute}
+		k := s.open(t, KeystoneConfig{})
+		burst := func(when string) {
+			var all sync.WaitGroup
+			for i := range 200 {
+				all.Go(func() {
+					_, err := ask(k, "X-Auth-Token", fmt.Sprint("token", i%100))
+					wantError(t, when, err, nil)
+				})
+			}
+			all.Wait()
+		}
+		burst("first")
+		s.want(t, "each token twice at once", 100, 1)
+		time.Sleep(10 * time.Minute)
+		burst("with a new token of its own")
+		s.want(t, "each token twice at once, again", 200, 2)
+		if s.most != connections {
+			t.Errorf("%d requests were under way at once, want %d", s.most, connections)
+		}
+	})
+}
+
+func TestWhoWaitsTooLongIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{delay: time.Hour}
+		k := s.open(t, KeystoneConfig{Timeout: time.Second})
+		start := time.Now()
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				_, err := ask(k, "X-Auth-Token", fmt.Sprint("token", i))
+				wantError(t, "Keystone hangs", err, image.ErrUnavailable)
+			})
+		}
+		all.Wait()
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("it took %v, want the timeout", took)
+		}
 	})
 }
 

@@ -71,7 +71,7 @@ func (k *Keystone) run(ctx context.Context, address string, tokensLive time.Dura
 		return err
 	}
 	s.Address, s.URL = address, "http://"+address
-	k.Server, err = s.ready(ctx, func() bool {
+	s, err = s.ready(ctx, func() bool {
 		resp, err := http.Get(k.AuthURL)
 		if err != nil {
 			return false
@@ -82,6 +82,7 @@ func (k *Keystone) run(ctx context.Context, address string, tokensLive time.Dura
 	if err != nil {
 		return fmt.Errorf("%w (see also %s)", err, filepath.Join(k.dir, "keystone.log"))
 	}
+	k.Server = s
 	return nil
 }
 
