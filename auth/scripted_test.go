@@ -1,16 +1,11 @@
 package auth
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -179,31 +174,6 @@ func TestABadTokenIsRememberedForShort(t *testing.T) {
 	})
 }
 
-func TestTheOwnTokenIsRenewedInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &scripted{live: 10 * time.Minute}
-		k := s.open(t, KeystoneConfig{CacheTime: -1})
-		try := func(when string, asked, logins int) {
-			t.Helper()
-			_, err := ask(k, "X-Auth-Token", "a")
-			wantError(t, when, err, nil)
-			s.want(t, when, asked, logins)
-		}
-		try("first", 1, 1)
-		time.Sleep(9*time.Minute - 1)
-		try("while it lives", 2, 1)
-		time.Sleep(time.Nanosecond)
-		s.login = http.StatusInternalServerError
-		try("when it cannot be renewed", 3, 2)
-		s.login = 0
-		try("before it ends", 4, 3)
-		s.status = http.StatusUnauthorized
-		_, err := ask(k, "X-Auth-Token", "a")
-		wantError(t, "when no own token is good", err, image.ErrUnavailable)
-		s.want(t, "when no own token is good", 6, 4)
-	})
-}
-
 func TestManyAskAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{delay: 100 * time.Millisecond, live: 10 * time.Minute}
@@ -248,36 +218,6 @@ func TestWhoWaitsTooLongIsTold(t *testing.T) {
 	})
 }
 
-func TestKeystonesClockIsAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, skew := range []time.Duration{-30 * time.Minute, -59 * time.Minute, 24 * time.Hour} {
-			s := &scripted{skew: skew}
-			k := s.open(t, KeystoneConfig{CacheTime: -1})
-			for range 3 {
-				_, err := ask(k, "X-Auth-Token", "a")
-				wantError(t, skew.String(), err, nil)
-			}
-			s.want(t, skew.String(), 3, 1)
-		}
-	})
-}
-
-func TestRefusedCredentialsAreNotTriedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &scripted{login: http.StatusUnauthorized}
-		k := s.open(t, KeystoneConfig{})
-		for range 5 {
-			_, err := ask(k, "X-Auth-Token", "a")
-			wantError(t, "refused", err, image.ErrUnavailable)
-		}
-		s.want(t, "at once", 0, 1)
-		time.Sleep(loginPause)
-		s.login = 0
-		_, err := ask(k, "X-Auth-Token", "a")
-		wantError(t, "mended", err, nil)
-	})
-}
-
 func TestFaultsOfKeystone(t *testing.T) {
 	for name, s := range map[string]*scripted{
 		"it breaks":             {status: http.StatusInternalServerError},
@@ -318,78 +258,6 @@ func TestABrokenConnectionIsTriedAgain(t *testing.T) {
 	wantError(t, "after a broken connection", err, nil)
 }
 
-func TestManyBadTokensTakeNoMemory(t *testing.T) {
-	s := &scripted{status: http.StatusNotFound}
-	k := s.open(t, KeystoneConfig{})
-	for i := range 3 * badTokens {
-		if _, err := k.ask(t.Context(), "a", tokenKey{sum: sum(i)}); !errors.Is(err, image.ErrUnauthorized) {
-			t.Fatal(err)
-		}
-	}
-	if n := entries(k.bad); n > badTokens {
-		t.Errorf("%d bad tokens are kept, want at most %d", n, badTokens)
-	}
-	if n := entries(k.good); n != 0 {
-		t.Errorf("%d bad tokens are among the good ones", n)
-	}
-}
-
-func sum(i int) (sum [sha256.Size]byte) {
-	binary.LittleEndian.PutUint64(sum[:], uint64(i))
-	return sum
-}
-
-func entries[K comparable, V any](r *recent[K, V]) (n int) {
-	for _, generation := range r.generations.Load() {
-		generation.Range(func(any, any) bool { n++; return true })
-	}
-	return n
-}
-
-func TestRecentKeepsWhatIsUsed(t *testing.T) {
-	r := newRecent[int, int](100)
-	r.put(-1, new(1))
-	r.put(-2, new(1))
-	for i := range 1_000_000 {
-		r.put(i, new(i))
-		if r.get(-1) == nil {
-			t.Fatalf("what is always asked for was forgotten after %d others", i)
-		}
-	}
-	if r.get(-2) != nil || entries(r) > 100 {
-		t.Errorf("what nobody asked for is kept, or %d entries are", entries(r))
-	}
-	r.drop(-1)
-	r.drop(-1)
-	r.drop(999_999)
-	if r.get(-1) != nil || r.get(999_999) != nil {
-		t.Error("what was dropped is kept")
-	}
-}
-
-func TestRecentUnderContention(t *testing.T) {
-	r := newRecent[int, int](64)
-	var all sync.WaitGroup
-	for g := range 8 {
-		all.Go(func() {
-			for i := range 5000 {
-				k := (i * (g + 1)) % 100
-				if v := r.get(k); v != nil && *v != k {
-					t.Errorf("under %d stands %d", k, *v)
-				}
-				r.put(k, new(k))
-				if i%7 == 0 {
-					r.drop(k)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if n := entries(r); n > 64 {
-		t.Errorf("%d entries", n)
-	}
-}
-
 func TestKeystoneConfigIsChecked(t *testing.T) {
 	good := gophercloud.AuthOptions{IdentityEndpoint: "https://keystone:5000", UserID: "u", Password: "p"}
 	change := func(change func(*KeystoneConfig)) KeystoneConfig {
@@ -415,40 +283,6 @@ func TestKeystoneConfigIsChecked(t *testing.T) {
 	}
 }
 
-func TestServiceUser(t *testing.T) {
-	login := ServiceUser{AuthURL: "http://k", Username: "glance", Password: "p", Project: "service", ProjectDomain: "Infra"}.Login()
-	if login.DomainName != "Default" || login.Scope.DomainName != "Infra" || login.Scope.ProjectName != "service" || login.Password != "p" {
-		t.Errorf("a user's login is %+v in %+v", login, login.Scope)
-	}
-	if own := (ServiceUser{Username: "g", UserDomain: "D", Project: "service"}).Login(); own.Scope.DomainName != "D" {
-		t.Errorf("the project's domain is %q", own.Scope.DomainName)
-	}
-	credential := ServiceUser{AuthURL: "http://k", ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"}.Login()
-	if _, err := NewKeystone(KeystoneConfig{Login: credential}); err != nil {
-		t.Errorf("an application credential: %v", err)
-	}
-}
-
-func TestCloudLogin(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "clouds.yaml")
-	if err := os.WriteFile(file, []byte("clouds:\n  lab:\n    auth: {auth_url: http://k:5000/v3, username: glance, password: p,\n"+
-		"      project_name: service, user_domain_name: Default, project_domain_name: Default}\n    verify: false\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	login, config, err := CloudLogin(file, "lab")
-	if err != nil || login.Username != "glance" || login.TenantName != "service" || config == nil || !config.InsecureSkipVerify {
-		t.Errorf("CloudLogin = %+v, %+v, %v", login, config, err)
-	}
-	if _, err := NewKeystone(KeystoneConfig{Login: login, TLS: config}); err != nil {
-		t.Error(err)
-	}
-	for _, cloud := range []string{"", "other"} {
-		if _, _, err := CloudLogin(file, cloud); err == nil || !strings.Contains(err.Error(), "clouds.yaml") {
-			t.Errorf("the cloud %q: %v", cloud, err)
-		}
-	}
-}
-
 func TestNoTokenIsLogged(t *testing.T) {
 	var log strings.Builder
 	s := &scripted{fail: errors.New("refused")}
@@ -461,49 +295,4 @@ func TestNoTokenIsLogged(t *testing.T) {
 	if strings.Contains(answer.Error(), "secret") {
 		t.Errorf("an answer's body is told: %v", answer)
 	}
-}
-
-func TestPathPattern(t *testing.T) {
-	for _, tt := range []struct {
-		pattern, path string
-		want          bool
-	}{
-		{"/v2/images", "/v2/images", true},
-		{"/v2/images", "/v2/images/", false},
-		{"/v2/images/*", "/v2/images/1", true},
-		{"/v2/images/*", "/v2/images/1/file", false},
-		{"/v2/images/*", "/v2/images/", false},
-		{"/v2/images/{id}/file", "/v2/images/1/file", true},
-		{"/v2/**", "/v2/images/1/file", true},
-		{"/v2/**", "/v1/images", false},
-		{"/v2.images", "/v2/images", false},
-		{"/v2/{", "/v2/{", true},
-		{"", "/v2", false},
-	} {
-		if got := pathPattern(tt.pattern).MatchString(tt.path); got != tt.want {
-			t.Errorf("%q for %q = %t, want %t", tt.pattern, tt.path, got, tt.want)
-		}
-	}
-}
-
-func FuzzTokenAnswer(f *testing.F) {
-	f.Add(`{"token": {"expires_at": "2030-01-01T00:00:00.000000Z", "user": {"id": "u"}, "roles": [{"name": "admin"}],
-		"application_credential": {"access_rules": [{"service": "image", "method": "GET", "path": "/v2/{id}/**"}]}}}`)
-	f.Add(`{"token": {"expires_at": "2030-01-01T00:00:00Z", "user": {"id": "u"}, "application_credential": {"access_rules": []}}}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		var answer tokenAnswer
-		if json.Unmarshal([]byte(body), &answer) != nil {
-			return
-		}
-		who, err := answer.identity()
-		if err != nil {
-			return
-		}
-		if who.caller.UserID == "" || who.caller.Anonymous || who.caller.Token != "" {
-			t.Errorf("%s describes %+v", body, who.caller)
-		}
-		if answer.Token.ApplicationCredential.AccessRules != nil && len(who.rules) == 0 && who.allows("GET", "/") {
-			t.Error("no rule allows everything")
-		}
-	})
 }
