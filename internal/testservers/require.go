@@ -27,6 +27,8 @@ var needs = map[string]func() error{
 	"nginx":       programs("nginx"),
 	"openstack":   programs(openstackProgram),
 	"keystone":    programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
+	"openssl":     programs("openssl"),
+	"cursive":     cursive,
 	"xfs":         programs("mkfs.xfs"),
 	"root":        isRoot,
 }
@@ -37,7 +39,8 @@ var notInAll = []string{"root", "passthrough"}
 // Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
-// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), keystone, xfs (mkfs), root.
+// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), keystone, openssl (its command), cursive
+// (the library that verifies signatures), xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	list := os.Getenv("VITRINE_TEST_REQUIRE")
@@ -86,6 +89,14 @@ func programs(names ...string) func() error {
 		}
 		return nil
 	}
+}
+
+// cursive is a library of Debian's python3.
+func cursive() error {
+	if _, err := os.Stat("/usr/lib/python3/dist-packages/cursive"); err != nil {
+		return errors.New("python3-cursive is not installed (make deps-test installs it)")
+	}
+	return programs("/usr/bin/python3")()
 }
 
 func canMount() error {
