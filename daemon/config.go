@@ -67,6 +67,7 @@ type ImagesConfig struct {
 	SizeCap            Size   `toml:"size_cap"`
 	PropertyQuota      int    `toml:"property_quota"`
 	TagQuota           int    `toml:"tag_quota"`
+	MemberQuota        int    `toml:"member_quota"`
 	HashingAlgorithm   string `toml:"hashing_algorithm"`
 	RequireFormatMatch bool   `toml:"require_format_match"`
 	DeleteInUse        string `toml:"delete_in_use"` // refuse or trash
@@ -106,7 +107,7 @@ func Default() Config {
 		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, MaxConnections: api.DefaultConnections,
 			StallTimeout: Minute, DrainTimeout: Minute / 2},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
-		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, HashingAlgorithm: "sha512",
+		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
 			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},
 		Mount: MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
 		Auth:  AuthConfig{Type: "none", Project: "default"},

@@ -110,7 +110,7 @@ func (d *daemon) open(ctx context.Context) error {
 	}
 	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
-			Tags: d.cfg.Images.TagQuota},
+			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota},
 		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Logger: d.log})
 	if err != nil {
 		return err
