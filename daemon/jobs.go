@@ -18,7 +18,7 @@ func (d *daemon) jobs() []keeper.Job {
 		{Name: "sweep", Every: 30 * time.Second, Wake: d.service.Released(), Run: func(ctx context.Context) error {
 			return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
 		}},
-		{Name: "trim changes", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
+		{Name: "trim changes", Every: time.Minute, Run: func(ctx context.Context) error {
 			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
 		}},
 		{Name: "audit", Every: 24 * time.Hour, Wake: atStart, Run: d.audit},
