@@ -36,7 +36,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		{fmt.Errorf("row 5: %w", image.ErrNotFound), 404, "No image found with ID " + anID},
 		{&image.QuotaError{Resource: "image_tag_quota", Limit: 1, Attempted: 2}, 413, "The limit image_tag_quota of 1 has been exceeded: attempted 2"},
 		{fmt.Errorf("open /srv/secret: %w", image.ErrDataMissing), 503, "The request failed: image data is missing."},
-		{fmt.Errorf("write /srv/secret: %w", image.ErrUnavailable), 503, "The request failed: metadata cannot be written."},
+		{fmt.Errorf("write /srv/secret: %w", image.ErrUnavailable), 503, "The request failed: metadata is not available."},
 		{errors.New("dial mysql://user:secret@db"), 500, "The server failed to carry out the request. Its log tells more under the request id."},
 	} {
 		f := newFake()

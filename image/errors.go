@@ -26,7 +26,7 @@ var (
 	ErrDataMissing        = errors.New("image data is missing")       // active, but the store lost the bytes
 	ErrCorrupt            = errors.New("data is corrupt")             // a format cut short or contradictory, a hash that does not match
 	ErrRange              = errors.New("range not satisfiable")       // the requested range lies outside of the data
-	ErrUnavailable        = errors.New("metadata cannot be written")  // the database's disk is full or it is gone; try again
+	ErrUnavailable        = errors.New("metadata is not available")   // the database is gone, or its disk is full; try again
 	ErrInterrupted        = errors.New("the client went away")        // the body ended early or the connection closed
 )
 
