@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Path       string           // of the file; made when it does not exist, its directory must
 	Logger     *slog.Logger     // nil discards
-	Readers    int              // connections that read; 0 for 4
+	Readers    int              // connections that read; 0 for 6, more than the lists that the API makes at once
 	CacheBytes int64            // page cache of all connections together; 0 for 12 MiB
 	Now        func() time.Time // nil for time.Now
 }
@@ -107,7 +107,7 @@ func (cfg Config) complete() (Config, error) {
 	}
 	cfg.Path = path
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	cfg.Readers = cmp.Or(cfg.Readers, 4)
+	cfg.Readers = cmp.Or(cfg.Readers, 6)
 	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 12<<20)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
