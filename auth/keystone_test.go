@@ -19,6 +19,7 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/applicationcredentials"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/users"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -283,6 +284,44 @@ func TestKeystoneOwnTokenIsRenewed(t *testing.T) {
 	}
 	if now := k.server.login.current.Load().id; now == own || log.Len() > 0 {
 		t.Errorf("the own token is the same: %t; the log says: %s", now == own, log)
+	}
+}
+
+// TestKeystoneLogins logs in with each kind of credentials that a configuration can hold.
+func TestKeystoneLogins(t *testing.T) {
+	c := newCloud(t)
+	file := filepath.Join(t.TempDir(), "clouds.yaml")
+	write(t, file, "clouds:\n  lab:\n    auth: {auth_url: "+c.URL+", username: glance, project_name: glance,\n"+
+		"      user_domain_name: Default, project_domain_name: Default}\n")
+	write(t, filepath.Join(filepath.Dir(file), "secure.yaml"), "clouds:\n  lab:\n    auth: {password: "+c.service.Password+"}\n")
+	cloud, _, err := CloudLogin(file, "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := c.Identity(t.Context(), c.service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := tokens.Get(t.Context(), client, client.Token()).ExtractUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := applicationcredentials.Create(t.Context(), client, user.ID,
+		applicationcredentials.CreateOpts{Name: "vitrine", Secret: "kept"}).Extract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := c.Token(t, c.olga())
+	for name, login := range map[string]gophercloud.AuthOptions{
+		"clouds.yaml": cloud,
+		"user":        ServiceUser{AuthURL: c.AuthURL, Username: "glance", Password: image.Secret(c.service.Password), Project: "glance"}.Login(),
+		"application credential": ServiceUser{AuthURL: c.AuthURL + "/", ApplicationCredentialID: credential.ID,
+			ApplicationCredentialSecret: "kept"}.Login(),
+	} {
+		k, log := c.open(t, KeystoneConfig{Login: login})
+		if caller, err := ask(k, "X-Auth-Token", token); err != nil || caller.UserID != c.user {
+			t.Errorf("with %s: %+v, %v: %s", name, caller, err, log)
+		}
 	}
 }
 
