@@ -10,23 +10,25 @@ import (
 
 // Limits of single values, in characters.
 const (
-	maxName        = 80
-	maxEntryName   = 255 // of properties, objects and tags
-	maxDescription = 500
+	MaxName        = 80
+	MaxDescription = 500 // of namespaces
+
+	maxReference = 255   // owners, and names in objects
+	maxText      = 65535 // everything else
 )
 
 // Check refuses what no namespace can be. Errors: image.ErrInvalid.
 func (n *Namespace) Check() error {
-	if err := checkName("namespace", n.Name, maxName); err != nil {
+	if err := checkName("namespace", n.Name, MaxName); err != nil {
 		return err
 	}
-	if err := checkOptional("display_name", n.DisplayName, maxName); err != nil {
+	if err := checkOptional("display_name", n.DisplayName, MaxName); err != nil {
 		return err
 	}
-	if err := checkOptional("description", n.Description, maxDescription); err != nil {
+	if err := checkOptional("description", n.Description, MaxDescription); err != nil {
 		return err
 	}
-	if err := checkText("owner", n.Owner, maxEntryName); err != nil {
+	if err := checkText("owner", n.Owner, maxReference); err != nil {
 		return err
 	}
 	if n.Visibility != image.Public && n.Visibility != image.Private {
@@ -37,18 +39,18 @@ func (n *Namespace) Check() error {
 
 // Check refuses what no association can be. Errors: image.ErrInvalid.
 func (a *Association) Check() error {
-	if err := checkName("name", a.ResourceType, maxName); err != nil {
+	if err := checkName("name", a.ResourceType, MaxName); err != nil {
 		return err
 	}
-	if err := checkText("prefix", a.Prefix, maxName); err != nil {
+	if err := checkText("prefix", a.Prefix, MaxName); err != nil {
 		return err
 	}
-	return checkOptional("properties_target", a.PropertiesTarget, maxName)
+	return checkOptional("properties_target", a.PropertiesTarget, MaxName)
 }
 
 // Check refuses what no property can be. Errors: image.ErrInvalid.
 func (p *Property) Check() error {
-	if err := checkName("name", p.Name, maxName); err != nil {
+	if err := checkName("name", p.Name, MaxName); err != nil {
 		return err
 	}
 	return p.Schema.Check(p.Name)
@@ -56,19 +58,19 @@ func (p *Property) Check() error {
 
 // Check refuses what no object can be. Errors: image.ErrInvalid.
 func (o *Object) Check() error {
-	if err := checkName("name", o.Name, maxName); err != nil {
+	if err := checkName("name", o.Name, MaxName); err != nil {
 		return err
 	}
-	if err := checkOptional("description", o.Description, maxDescription); err != nil {
+	if err := checkOptional("description", o.Description, maxText); err != nil {
 		return err
 	}
 	for _, name := range o.Required {
-		if err := checkText("required", name, maxEntryName); err != nil {
+		if err := checkText("required", name, maxReference); err != nil {
 			return err
 		}
 	}
 	for name, schema := range o.Properties {
-		if err := checkName("name of a property", name, maxEntryName); err != nil {
+		if err := checkName("name of a property", name, maxReference); err != nil {
 			return err
 		}
 		if err := schema.Check(name); err != nil {
@@ -79,7 +81,7 @@ func (o *Object) Check() error {
 }
 
 // Check refuses what no tag can be. Errors: image.ErrInvalid.
-func (t *Tag) Check() error { return checkName("name", t.Name, maxName) }
+func (t *Tag) Check() error { return checkName("name", t.Name, MaxName) }
 
 // Check refuses a document of which a part cannot be, or is there twice. Errors: image.ErrInvalid, image.ErrConflict.
 func (d *Document) Check() error {

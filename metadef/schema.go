@@ -67,7 +67,7 @@ func isAnything(any) string { return "" }
 
 func isText(v any) string {
 	s, ok := v.(string)
-	if !ok || checkText("", s, 65535) != nil {
+	if !ok || checkText("", s, maxText) != nil {
 		return "a string"
 	}
 	return ""
