@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ type Session interface {
 	Reactivate(ctx context.Context, id image.ID) error
 	Upload(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
+	MetadefSession
 }
 
 var _ Session = (*imageservice.Session)(nil)
@@ -87,7 +89,7 @@ type server struct {
 
 const (
 	documentMemory = 64 << 20 // bytes, in either direction
-	maxLoading     = 4        // lists at once, as many as the database reads
+	maxLoading     = 4        // lists at once, fewer than the database can read
 )
 
 // New checks the Config and returns the handler of every path of the API. Serve it with NewServer.
@@ -124,6 +126,6 @@ func New(cfg Config) (http.Handler, error) {
 		s.gate = newGate(cfg.AllowedHosts, cfg.PublicURL)
 	}
 	s.schemas = schemas(s.documents.MultiStore)
-	s.router = newRouter(s, routes)
+	s.router = newRouter(s, slices.Concat(routes, metadefRoutes))
 	return s, nil
 }

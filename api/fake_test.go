@@ -41,7 +41,7 @@ func newFake() *fakeImages {
 	return &fakeImages{images: make(map[image.ID]*image.Image), data: make(map[image.ID][]byte), broken: make(chan error, 100)}
 }
 
-func (f *fakeImages) as(c image.Caller) Session { return &fakeSession{f, c} }
+func (f *fakeImages) as(c image.Caller) Session { return &fakeSession{fakeImages: f, caller: c} }
 
 // add puts an active image with data beside what the API made.
 func (f *fakeImages) add(img image.Image, data string) image.ID {
@@ -69,7 +69,8 @@ func (f *fakeImages) setData(img *image.Image, data []byte) {
 
 type fakeSession struct {
 	*fakeImages
-	caller image.Caller
+	caller         image.Caller
+	MetadefSession // nil: tested with the service
 }
 
 func (s *fakeSession) find(id image.ID) (*image.Image, error) {

@@ -27,6 +27,21 @@ func (s *server) listImages(w http.ResponseWriter, r *http.Request) error {
 // loadPage returns a page as it will be sent. Only maxLoading are made at once: unlike those that wait for a client, they
 // hold more than their text.
 func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (document, error) {
+	leave, err := s.enterLoading(r)
+	if err != nil {
+		return document{}, err
+	}
+	defer leave()
+	images, err := s.session(r).List(r.Context(), q)
+	if err != nil {
+		return document{}, err
+	}
+	return newDocument(func(dst []byte) []byte { return s.appendPage(dst, q, params, images) }), nil
+}
+
+// enterLoading waits until one of the maxLoading may begin. Call leave at its end. Errors: image.ErrUnavailable when that
+// takes too long.
+func (s *server) enterLoading(r *http.Request) (leave func(), err error) {
 	select {
 	case s.loading <- struct{}{}:
 	default: // only who must wait may have left: a client that closed its half of the connection reads on
@@ -35,17 +50,12 @@ func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (do
 		select {
 		case s.loading <- struct{}{}:
 		case <-r.Context().Done():
-			return document{}, r.Context().Err()
+			return nil, r.Context().Err()
 		case <-timeout.C:
-			return document{}, errBusy
+			return nil, errBusy
 		}
 	}
-	defer func() { <-s.loading }()
-	images, err := s.session(r).List(r.Context(), q)
-	if err != nil {
-		return document{}, err
-	}
-	return newDocument(func(dst []byte) []byte { return s.appendPage(dst, q, params, images) }), nil
+	return func() { <-s.loading }, nil
 }
 
 // maxPageJSON bounds the document of a page as image.PageBytes does its text, which may become six times as long.

@@ -11,11 +11,14 @@ import (
 type route struct {
 	method string
 	path   string
-	handle func(*server, http.ResponseWriter, *http.Request) error
+	handle handler
 	body   bool // the operation takes a body; sending one to any other is an error
 }
 
-// routes is every operation there is. An operation without an entry here does not exist.
+// A handler carries out an operation and answers, or returns what it is answered with.
+type handler func(*server, http.ResponseWriter, *http.Request) error
+
+// routes is every operation there is, beside metadefRoutes. An operation without an entry here does not exist.
 var routes = []route{
 	{"POST", "/v2/images", (*server).createImage, true},
 	{"GET", "/v2/images", (*server).listImages, false},

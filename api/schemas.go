@@ -23,10 +23,10 @@ func (s *server) showSchema(w http.ResponseWriter, r *http.Request) error {
 // schemas returns the documents by path.
 func schemas(multiStore bool) map[string][]byte {
 	one := imageSchema(multiStore)
-	return map[string][]byte{
-		wire.ImageSchema:  marshal(one),
-		wire.ImagesSchema: marshal(listSchema("images", one)),
-	}
+	all := metadefSchemas()
+	all[wire.ImageSchema] = marshal(one)
+	all[wire.ImagesSchema] = marshal(listSchema("images", one))
+	return all
 }
 
 func marshal(schema object) []byte {
