@@ -2,6 +2,7 @@ package metadatatest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -49,6 +50,20 @@ func testTasks(t *testing.T, db metadata.DB) {
 	}
 	wantTask(full)
 	wantTask(bare)
+	update(t, db, func(tx metadata.WriteTx) error {
+		blank := newTask()
+		blank.Input = nil
+		if err := tx.SaveTask(blank); err != nil {
+			return err
+		}
+		got, err := tx.Task(blank.ID)
+		if err == nil && string(got.Input) != "{}" {
+			t.Errorf("the input of a task without one is %q, want an empty object", got.Input)
+		}
+		_, dropped := tx.DropTasks(blank.ExpiresAt.Add(time.Second))
+		return errors.Join(err, dropped)
+	})
+	saveTasks(t, db, full)
 	later := newTask()
 	later.ImageID, later.CreatedAt, later.Status = full.ImageID, epoch.Add(time.Hour), image.TaskProcessing
 	saveTasks(t, db, later)

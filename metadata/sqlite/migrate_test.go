@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -145,16 +144,7 @@ func TestMigrationFails(t *testing.T) {
 func TestBackupBeforeUpgrade(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	path, dest := filepath.Join(dir, "vitrine.db"), filepath.Join(dir, "backup.db")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := openWriter(path, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(step(c, migrationNames[0], 1), c.close()); err != nil {
-		t.Fatal(err)
-	}
+	MakeVersion(t, path, 1)
 	if _, err := Check(ctx, path); err == nil || !strings.Contains(err.Error(), "has version 1: start the daemon") {
 		t.Errorf("Check of an older version = %v", err)
 	}

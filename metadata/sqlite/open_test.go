@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -245,18 +246,27 @@ func TestCloseLeaks(t *testing.T) {
 // TestMigrateAddsUpUsage opens a database that was made before usage was kept.
 func TestMigrateAddsUpUsage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vitrine.db")
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
-	if err != nil {
-		t.Fatal(err)
+	sqlite.MakeVersion(t, path, 1)
+	for i, values := range []string{
+		`'p1', 'active', 10, '[{"store":"a","url":"u"},{"store":"b","url":"v"}]'`,
+		`'p1', 'saving', NULL, '[]'`,
+		`NULL, 'active', 5, '[{"store":"a","url":"w"}]'`,
+		`'p1', 'deleted', NULL, '[]'`,
+	} {
+		run(t, path, fmt.Sprintf(`INSERT INTO images (id, owner, status, size, locations, visibility, protected, hidden, min_disk, min_ram,
+			created_at, updated_at, tags, properties) VALUES (randomblob(16), %s, 'private', 0, 0, 0, 0, %d, 0, '[]', '{}')`, values, i))
 	}
-	fill(t, db, 8)
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	run(t, path, `DROP TABLE usage; DROP TABLE staged; DROP TABLE tasks; DROP TABLE metadef_entries; DROP TABLE metadef_associations;
-		DROP TABLE metadef_resource_types; DROP TABLE metadef_namespaces; ALTER TABLE uploads DROP COLUMN reserved; PRAGMA user_version = 1`)
-	open(t, path)
-	if problems := check(t, path); len(problems) > 0 {
-		t.Errorf("after the migration: %q", problems)
+	db := open(t, path)
+	for project, want := range map[string]image.Usage{"p1": {Images: 2, Bytes: 20, Uploading: 1}, "": {Images: 1, Bytes: 5}} {
+		err := db.View(ctx, func(tx metadata.Tx) error {
+			got, err := tx.Usage(project)
+			if got != want {
+				t.Errorf("usage of %q after the migration: %+v, want %+v", project, got, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
@@ -106,7 +107,7 @@ func (t *writeTx) SaveTask(task *image.Task) error {
 	_, err := t.exec(`INSERT OR REPLACE INTO tasks (id, type, status, owner, user_id, request_id, image_id, input, result, message, state,
 		instance, created_at, updated_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		packID(task.ID), string(task.Type), string(task.Status), task.Owner, task.UserID, task.RequestID, about,
-		string(task.Input), nullable(string(task.Result)), task.Message, nullable(string(task.State)), task.Instance,
+		cmp.Or(string(task.Input), "{}"), nullable(string(task.Result)), task.Message, nullable(string(task.State)), task.Instance,
 		task.CreatedAt.UnixMicro(), task.UpdatedAt.UnixMicro(), expires)
 	return err
 }
