@@ -67,6 +67,7 @@ type Session interface {
 	Upload(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
 	MetadefSession
+	MemberSession
 }
 
 var _ Session = (*imageservice.Session)(nil)

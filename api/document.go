@@ -107,6 +107,17 @@ func (s *server) writeImage(w http.ResponseWriter, r *http.Request, code int, im
 	})
 }
 
+// answer answers 200 with what load returns, a document of package wire.
+func (s *server) answer(w http.ResponseWriter, r *http.Request, load func() (any, error)) error {
+	return s.writeDocument(w, r, http.StatusOK, func() (document, error) {
+		doc, err := load()
+		if err != nil {
+			return document{}, err
+		}
+		return newDocument(func(dst []byte) []byte { return wire.Append(dst, doc) }), nil
+	})
+}
+
 // writeJSON answers with a document.
 func writeJSON(w http.ResponseWriter, code int, text []byte) {
 	h := w.Header()

@@ -98,7 +98,7 @@ func (s *server) writeMetadef(w http.ResponseWriter, m metadefRequest, code int,
 		if err != nil {
 			return document{}, err
 		}
-		return newDocument(func(dst []byte) []byte { return wire.EncodeMetadef(dst, doc) }), nil
+		return newDocument(func(dst []byte) []byte { return wire.Append(dst, doc) }), nil
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/julienschmidt/httprouter"
+
+	"github.com/vitrine-image/vitrine/api/wire"
 )
 
 // A route is one operation of the API.
@@ -32,8 +34,16 @@ var routes = []route{
 	{"PUT", "/v2/images/:image/tags/:tag", (*server).addTag, false},
 	{"DELETE", "/v2/images/:image/tags/:tag", (*server).removeTag, false},
 
+	{"GET", "/v2/images/:image/members", (*server).listMembers, false},
+	{"POST", "/v2/images/:image/members", (*server).addMember, true},
+	{"GET", "/v2/images/:image/members/:member", (*server).showMember, false},
+	{"PUT", "/v2/images/:image/members/:member", (*server).setMemberStatus, true},
+	{"DELETE", "/v2/images/:image/members/:member", (*server).removeMember, false},
+
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},
+	{"GET", wire.MemberSchema, (*server).showSchema, false},
+	{"GET", wire.MembersSchema, (*server).showSchema, false},
 }
 
 // methods are the verbs that some resource could know; any other is answered with 501.

@@ -26,6 +26,8 @@ func schemas(multiStore bool) map[string][]byte {
 	all := metadefSchemas()
 	all[wire.ImageSchema] = marshal(one)
 	all[wire.ImagesSchema] = marshal(listSchema("images", one))
+	all[wire.MemberSchema] = marshal(memberSchema())
+	all[wire.MembersSchema] = marshal(membersSchema())
 	return all
 }
 

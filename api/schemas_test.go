@@ -24,7 +24,7 @@ func stores(c *Config) {
 
 func TestSchemas(t *testing.T) {
 	h := newHandler(t, newFake(), stores)
-	for _, name := range []string{"image", "images"} {
+	for _, name := range []string{"image", "images", "member", "members"} {
 		res := do(h, request{"GET", "/v2.1/schemas/" + name, nil, ""})
 		if res.Code != 200 || res.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %v", name, res.Code, res.Header())
@@ -80,6 +80,18 @@ func compile(t *testing.T, h http.Handler, name string) *jsonschema.Schema {
 	return schema
 }
 
+// checkDocument checks that a document is one of the schema.
+func checkDocument(t *testing.T, schema *jsonschema.Schema, document []byte) {
+	t.Helper()
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	if err != nil {
+		t.Fatalf("%s: %v", document, err)
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Errorf("%s\n%v", document, err)
+	}
+}
+
 func TestDocumentsFollowTheirSchemas(t *testing.T) {
 	f := newFake()
 	h := newHandler(t, f, stores)
@@ -98,15 +110,7 @@ func TestDocumentsFollowTheirSchemas(t *testing.T) {
 		{"list", many, do(h, request{"GET", "/v2/images?limit=1", nil, ""}).Body.Bytes()},
 		{"empty list", many, do(h, request{"GET", "/v2/images?limit=0", nil, ""}).Body.Bytes()},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(tt.document))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := tt.schema.Validate(value); err != nil {
-				t.Errorf("%s\n%v", tt.document, err)
-			}
-		})
+		t.Run(tt.name, func(t *testing.T) { checkDocument(t, tt.schema, tt.document) })
 	}
 	for _, bad := range []string{`{"id":"x"}`, `{"os_distro":5}`, `{"anything":5}`, `{"status":"lost"}`, `{"disk_format":"floppy"}`, `{"kernel_id":"x"}`} {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(bad)))

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/url"
 	"time"
 
@@ -201,14 +199,3 @@ func PropertyOf(p metadef.Property) map[string]any {
 
 // NamespacePath returns the path of a namespace.
 func NamespacePath(name string) string { return NamespacesPath + "/" + url.PathEscape(name) }
-
-// EncodeMetadef appends a document of metadata definitions.
-func EncodeMetadef(dst []byte, doc any) []byte {
-	b := bytes.NewBuffer(dst)
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false) // operators are called <in>
-	if err := e.Encode(doc); err != nil {
-		panic(err) // it is made of what came out of JSON
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}

@@ -103,7 +103,7 @@ func parseTime(s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("parse an image: %w", err)
+		return time.Time{}, fmt.Errorf("parse a time: %w", err)
 	}
 	return t.UTC(), nil
 }
