@@ -86,11 +86,11 @@ func document(tx metadata.Tx, n metadef.Namespace) (d metadef.Document, err erro
 // the caller's project. Errors: those of metadef.Document.Check, image.ErrForbidden, image.ErrConflict for a name that is
 // taken.
 func (s *Session) CreateNamespace(ctx context.Context, d metadef.Document) (metadef.Document, error) {
-	n := &d.Namespace
-	if n.Owner == "" {
-		n.Owner = s.caller.ProjectID
+	if d.Namespace.Owner == "" {
+		d.Namespace.Owner = s.caller.ProjectID
 	}
-	if err := s.svc.policy.Check(ctx, s.caller, policy.AddMetadefNamespace, namespaceTarget(n)); err != nil {
+	target := namespaceTarget(&d.Namespace)
+	if err := s.svc.policy.Check(ctx, s.caller, policy.AddMetadefNamespace, target); err != nil {
 		return d, err
 	}
 	for _, part := range []struct {
@@ -101,14 +101,14 @@ func (s *Session) CreateNamespace(ctx context.Context, d metadef.Document) (meta
 		if part.count == 0 {
 			continue
 		}
-		if err := s.svc.policy.Check(ctx, s.caller, part.rule, namespaceTarget(n)); err != nil {
+		if err := s.svc.policy.Check(ctx, s.caller, part.rule, target); err != nil {
 			return d, err
 		}
 	}
 	if err := d.Check(); err != nil {
 		return d, err
 	}
-	d.Stamp(s.svc.timestamp())
+	d = d.Stamped(s.svc.timestamp())
 	err := s.svc.db.Update(ctx, func(tx metadata.WriteTx) error { return addDocument(tx, &d) })
 	return d, err
 }

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Stamp sets all times of the document to now: it is new.
-func (d *Document) Stamp(now time.Time) {
+// Stamped returns the document with all of its times set to now: it is new.
+func (d Document) Stamped(now time.Time) Document {
 	d.Namespace.CreatedAt, d.Namespace.UpdatedAt = now, now
+	d.Associations, d.Objects, d.Tags = slices.Clone(d.Associations), slices.Clone(d.Objects), slices.Clone(d.Tags)
 	for i := range d.Associations {
 		d.Associations[i].CreatedAt, d.Associations[i].UpdatedAt = now, now
 	}
@@ -17,6 +18,7 @@ func (d *Document) Stamp(now time.Time) {
 	for i := range d.Tags {
 		d.Tags[i].CreatedAt, d.Tags[i].UpdatedAt = now, now
 	}
+	return d
 }
 
 // Entries returns the properties, objects and tags for the database. Properties are as old as the namespace.

@@ -45,6 +45,15 @@ func (p MetadefParser) Namespace(value any) (d metadef.Document, err error) {
 	return d, m.end()
 }
 
+// Namespaces reads a page of namespaces. It says whether another one follows.
+func (p MetadefParser) Namespaces(value any) (page []metadef.Document, more bool, err error) {
+	m := p.membersOf("list of namespaces", value)
+	page = parts(m, "namespaces", p.Namespace)
+	more = m.text("next") != nil
+	m.text("first")
+	return page, more, m.end()
+}
+
 // Association reads the document of an association.
 func (p MetadefParser) Association(value any) (a metadef.Association, err error) {
 	m := p.membersOf("resource type association", value)
@@ -54,6 +63,21 @@ func (p MetadefParser) Association(value any) (a metadef.Association, err error)
 	}
 	a.CreatedAt, a.UpdatedAt = m.times()
 	return a, m.end()
+}
+
+// Associations reads a list of associations.
+func (p MetadefParser) Associations(value any) ([]metadef.Association, error) {
+	return listOf(p, value, "resource_type_associations", p.Association)
+}
+
+// ResourceTypes reads a list of resource types.
+func (p MetadefParser) ResourceTypes(value any) ([]metadef.ResourceType, error) {
+	return listOf(p, value, "resource_types", func(value any) (t metadef.ResourceType, err error) {
+		m := p.membersOf("resource type", value)
+		t.Name = m.name("name")
+		t.CreatedAt, t.UpdatedAt = m.times()
+		return t, m.end()
+	})
 }
 
 // Object reads the document of an object.
@@ -67,6 +91,11 @@ func (p MetadefParser) Object(value any) (o metadef.Object, err error) {
 	return o, m.end()
 }
 
+// Objects reads a list of objects.
+func (p MetadefParser) Objects(value any) ([]metadef.Object, error) {
+	return listOf(p, value, "objects", p.Object)
+}
+
 // Tag reads the document of a tag.
 func (p MetadefParser) Tag(value any) (t metadef.Tag, err error) {
 	m := p.membersOf("tag", value)
@@ -77,12 +106,24 @@ func (p MetadefParser) Tag(value any) (t metadef.Tag, err error) {
 
 // Tags reads a list of tags.
 func (p MetadefParser) Tags(value any) ([]metadef.Tag, error) {
-	m := p.membersOf("list of tags", value)
-	if _, given := m.all["tags"].([]any); !given {
-		m.fail("Invalid value for 'tags': it must be an array")
+	return listOf(p, value, "tags", p.Tag)
+}
+
+// listOf reads a document that has but a list.
+func listOf[T any](p MetadefParser, value any, name string, parse func(any) (T, error)) ([]T, error) {
+	m := p.membersOf("list", value)
+	if _, given := m.all[name].([]any); !given {
+		m.fail("Invalid value for '%s': it must be an array", name)
 	}
-	tags := parts(m, "tags", p.Tag)
-	return tags, m.end()
+	list := parts(m, name, parse)
+	return list, m.end()
+}
+
+// Properties reads a list of properties.
+func (p MetadefParser) Properties(value any) ([]metadef.Property, error) {
+	m := p.membersOf("list of properties", value)
+	list := m.properties("properties")
+	return list, m.end()
 }
 
 // Property reads the document of a property, which is its schema with its name.
