@@ -66,6 +66,7 @@ type Session interface {
 	Reactivate(ctx context.Context, id image.ID) error
 	Upload(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
+	ImportSession
 	MetadefSession
 	MemberSession
 }

@@ -69,8 +69,9 @@ func (f *fakeImages) setData(img *image.Image, data []byte) {
 
 type fakeSession struct {
 	*fakeImages
-	caller         image.Caller
-	MetadefSession // nil: tested with the service
+	caller        image.Caller
+	ImportSession // nil: tested with the service, as the next
+	MetadefSession
 }
 
 func (s *fakeSession) find(id image.ID) (*image.Image, error) {

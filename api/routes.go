@@ -28,6 +28,7 @@ var routes = []route{
 	{"PATCH", "/v2/images/:image", (*server).patchImage, true},
 	{"DELETE", "/v2/images/:image", (*server).deleteImage, false},
 	{"PUT", "/v2/images/:image/file", (*server).uploadData, true},
+	{"PUT", "/v2/images/:image/stage", (*server).stageData, true},
 	{"GET", "/v2/images/:image/file", (*server).downloadData, false},
 	{"POST", "/v2/images/:image/actions/deactivate", (*server).deactivateImage, false},
 	{"POST", "/v2/images/:image/actions/reactivate", (*server).reactivateImage, false},

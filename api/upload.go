@@ -25,6 +25,20 @@ func (s *server) uploadData(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// stageData serves PUT /v2/images/{image}/stage: raw bytes in, nothing out.
+func (s *server) stageData(w http.ResponseWriter, r *http.Request) error {
+	if _, err := mediaType(r, dataType); err != nil {
+		return err
+	}
+	expected, err := expectedSize(r)
+	if err != nil {
+		return err
+	}
+	return s.onImage(w, r, func(session Session, id image.ID) error {
+		return session.Stage(r.Context(), id, imageservice.Upload{Body: r.Body, ContentLength: r.ContentLength, ExpectedSize: expected})
+	})
+}
+
 // expectedSize returns the size that the client announced beside Content-Length, which chunked uploads lack, or -1.
 func expectedSize(r *http.Request) (int64, error) {
 	header := r.Header.Get("X-Openstack-Image-Size")

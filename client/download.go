@@ -185,7 +185,8 @@ func (d *Download) accept(r request, resp *http.Response) error {
 	if err := d.c.check(r, resp); err != nil {
 		return err
 	}
-	if resp.StatusCode == http.StatusNoContent && d.size != 0 {
+	hasData := d.Image.Status == image.Active || d.Image.Status == image.Deactivated // staged data has a size, too
+	if resp.StatusCode == http.StatusNoContent && (d.size != 0 || !hasData) {
 		return newError(resp.StatusCode, fmt.Sprintf("Image %s has no data, it is %s", d.Image.ID, d.Image.Status), resp.Header)
 	}
 	etag := resp.Header.Get("Etag")

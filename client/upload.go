@@ -27,7 +27,18 @@ const expectAbove = 1 << 20
 // Errors: image.ErrConflict when the image is not queued, image.ErrInvalid when its formats are not set or Size is
 // wrong, image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrGone, ErrUnreachable.
 func (c *Client) Upload(ctx context.Context, id image.ID, up Upload) error {
-	r := request{method: http.MethodPut, path: imagePath(id, "file"),
+	return c.put(ctx, id, "file", up)
+}
+
+// Stage sends the data of a queued image that is to be imported, and Store must be "". It works like Upload; the image waits
+// for Import afterwards. Errors: those of Upload, and image.ErrNotFound also when the server does not import what is staged.
+func (c *Client) Stage(ctx context.Context, id image.ID, up Upload) error {
+	return c.put(ctx, id, "stage", up)
+}
+
+// put sends data.
+func (c *Client) put(ctx context.Context, id image.ID, where string, up Upload) error {
+	r := request{method: http.MethodPut, path: imagePath(id, where),
 		header: map[string]string{"Content-Type": "application/octet-stream"}}
 	if up.Size >= 0 {
 		r.header["X-Openstack-Image-Size"] = strconv.FormatInt(up.Size, 10)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/hashes"
 )
 
@@ -38,6 +40,12 @@ func (cfg *Config) finish() error {
 	if len(cfg.Stores) == 0 {
 		cfg.Stores = map[string]StoreConfig{"local": {Type: "file", Path: filepath.Join(cfg.Data, "images"), Default: true}}
 	}
+	if cfg.Import.Staging == "" {
+		cfg.Import.Staging = filepath.Join(cfg.Data, "staging")
+	}
+	if err := cfg.checkImport(); err != nil {
+		fail("%w", err)
+	}
 	if err := cfg.checkStores(); err != nil {
 		fail("%w", err)
 	}
@@ -64,6 +72,24 @@ func (cfg *Config) finish() error {
 	}
 	return errors.Join(wrong...)
 }
+
+func (cfg *Config) checkImport() error {
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	for _, method := range cfg.Import.Methods {
+		oneOf(fail, "import.methods", method, importMethods...)
+	}
+	if !filepath.IsAbs(cfg.Import.Staging) {
+		fail("import.staging: %q is no absolute path", cfg.Import.Staging)
+	}
+	if m := cfg.Mount.Path; m != "" && (holds(m, cfg.Import.Staging) || holds(cfg.Import.Staging, m)) {
+		fail("import.staging: %s and mount.path %s must not lie in each other", cfg.Import.Staging, m)
+	}
+	return errors.Join(wrong...)
+}
+
+// importMethods are those that there are.
+var importMethods = []string{image.ImportStaged}
 
 func oneOf(fail func(string, ...any), key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
@@ -126,9 +152,9 @@ func (cfg *Config) checkStores() error {
 	var wrong []error
 	defaults := 0
 	type place struct{ store, path string }
-	var places []place
+	places := []place{{imagestore.Staging, cfg.Import.Staging}}
 	for id, s := range cfg.Stores {
-		if !storeID.MatchString(id) || strings.HasPrefix(id, "os_glance_") {
+		if !storeID.MatchString(id) || imagestore.Reserved(id) {
 			wrong = append(wrong, fmt.Errorf("[stores.%s]: a store's id is letters, digits, - and _, and does not begin with os_glance_", id))
 		}
 		if s.Type != "file" {

@@ -11,6 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/vitrine-image/vitrine/api"
+	"github.com/vitrine-image/vitrine/image"
 )
 
 // Config is the configuration file. Every key is explained in vitrined.toml beside this file; Default has the values of
@@ -21,6 +22,7 @@ type Config struct {
 	Metadata MetadataConfig         `toml:"metadata"`
 	Stores   map[string]StoreConfig `toml:"stores"`
 	Images   ImagesConfig           `toml:"images"`
+	Import   ImportConfig           `toml:"import"`
 	Mount    MountConfig            `toml:"mount"`
 	Auth     AuthConfig             `toml:"auth"`
 	Log      LogConfig              `toml:"log"`
@@ -74,6 +76,12 @@ type ImagesConfig struct {
 	BufferMemory       Size   `toml:"buffer_memory"`
 }
 
+// ImportConfig is the section [import].
+type ImportConfig struct {
+	Methods []string `toml:"methods"`
+	Staging string   `toml:"staging"` // directory, "" for staging in the data directory
+}
+
 // MountConfig is the section [mount].
 type MountConfig struct {
 	Path            string      `toml:"path"` // "" mounts nothing
@@ -109,9 +117,10 @@ func Default() Config {
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
 			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},
-		Mount: MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
-		Auth:  AuthConfig{Type: "none", Project: "default"},
-		Log:   LogConfig{Level: "info", Format: "auto"},
+		Import: ImportConfig{Methods: []string{image.ImportStaged}},
+		Mount:  MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
+		Auth:   AuthConfig{Type: "none", Project: "default"},
+		Log:    LogConfig{Level: "info", Format: "auto"},
 	}
 }
 

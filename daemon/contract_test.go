@@ -16,7 +16,7 @@ import (
 
 // TestContractOverHTTP runs the suite of the verbs through client, api and service in a row.
 func TestContractOverHTTP(t *testing.T) {
-	servicetest.Run(t, func(t *testing.T) servicetest.Images { return remote{inProcess(t, t.TempDir())} })
+	servicetest.Run(t, func(t *testing.T) servicetest.Images { return servicetest.Remote{Client: inProcess(t, t.TempDir())} })
 }
 
 // inProcess runs a daemon within the test and returns a client of it.
@@ -57,27 +57,6 @@ func run(t *testing.T, cfg daemon.Config) (c *client.Client, stop func()) {
 		t.Fatalf("the daemon did not start: %v", err)
 		return nil, nil
 	}
-}
-
-// remote is a client in the words of the suite.
-type remote struct{ *client.Client }
-
-func (r remote) List(ctx context.Context, q image.Query) ([]*image.Image, error) {
-	page, _, err := r.Page(ctx, q)
-	return page, err
-}
-
-func (r remote) Upload(ctx context.Context, id image.ID, body io.Reader, size int64) error {
-	return r.Client.Upload(ctx, id, client.Upload{Body: body, Size: size})
-}
-
-func (r remote) Download(ctx context.Context, id image.ID) ([]byte, error) {
-	d, err := r.Client.Download(ctx, id, client.DownloadOptions{})
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return io.ReadAll(d)
 }
 
 // waitSaving waits until the upload to an image is under way.

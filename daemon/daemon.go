@@ -111,7 +111,7 @@ func (d *daemon) open(ctx context.Context) error {
 	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota},
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Logger: d.log})
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Import: imageservice.ImportConfig{Methods: d.cfg.Import.Methods}, Logger: d.log})
 	if err != nil {
 		return err
 	}

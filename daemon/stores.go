@@ -11,7 +11,7 @@ import (
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
-// openStores opens the configured stores, and remembers the identity of those that are used for the first time.
+// openStores opens the configured stores and the staging area, and remembers the identity of those that are used for the first time.
 func openStores(ctx context.Context, cfg Config, db metadata.DB, log *slog.Logger) (*imagestore.Set, []io.Closer, error) {
 	var entries []imagestore.Entry
 	var opened []io.Closer
@@ -24,6 +24,12 @@ func openStores(ctx context.Context, cfg Config, db metadata.DB, log *slog.Logge
 		entries = append(entries, imagestore.Entry{ID: id, Store: store, Description: sc.Description, Default: sc.Default,
 			Weight: sc.Weight, Local: sc.Type == "file"})
 	}
+	staging, err := openFileStore(ctx, imagestore.Staging, StoreConfig{Path: cfg.Import.Staging}, db, log)
+	if err != nil {
+		return nil, opened, fmt.Errorf("staging area: %w", err)
+	}
+	opened = append(opened, staging)
+	entries = append(entries, imagestore.Entry{ID: imagestore.Staging, Store: staging, Local: true})
 	set, err := imagestore.NewSet(entries...)
 	return set, opened, err
 }

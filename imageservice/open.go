@@ -27,7 +27,7 @@ type Data struct {
 // an admin, image.ErrDataMissing, image.ErrStoreOffline.
 func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (*Data, error) {
 	for _, store := range opts.Prefer {
-		if _, ok := s.svc.stores.Get(store); !ok {
+		if _, ok := s.svc.stores.Get(store); !ok || imagestore.Reserved(store) {
 			return nil, image.Errorf(image.ErrInvalid, "There is no store %q", store)
 		}
 	}

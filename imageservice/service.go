@@ -43,6 +43,7 @@ type Config struct {
 	// TrashInUse lets DELETE succeed for an image that is open through the mount: its bytes stay until the last
 	// handle is closed. Otherwise such a DELETE is refused.
 	TrashInUse bool
+	Import     ImportConfig
 	Logger     *slog.Logger     // nil discards
 	Now        func() time.Time // nil is time.Now
 }
@@ -60,6 +61,7 @@ type Service struct {
 	log         *slog.Logger
 	now         func() time.Time
 	holds       *holds
+	imports     ImportConfig
 	applied     func(ctx context.Context, sequence int64) error // see Follow
 
 	collecting sync.Mutex // one collection of garbage at a time
@@ -82,8 +84,11 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits,
 		policy: cfg.Policy, protections: cfg.Protections,
-		trash: cfg.TrashInUse, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
+		trash: cfg.TrashInUse, imports: cfg.Import, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc)}
+	if err := s.checkImports(); err != nil {
+		return nil, err
+	}
 	var err error
 	if s.policy == nil {
 		if s.policy, err = policy.Open(policy.Config{Logger: cfg.Logger}); err != nil {

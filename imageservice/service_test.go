@@ -21,7 +21,7 @@ var admin = image.Caller{ProjectID: "p1", Roles: []string{"admin"}}
 
 func TestContract(t *testing.T) {
 	servicetest.Run(t, func(t *testing.T) servicetest.Images {
-		return session{open(t, t.TempDir(), nil).As(admin)}
+		return session{openImports(t, openDB(t, t.TempDir()), t.TempDir(), nil).As(admin)}
 	})
 }
 
@@ -58,6 +58,20 @@ func openWithStore(t *testing.T, cfg imageservice.Config) *imageservice.Service 
 	return openWith(t, cfg, imagestore.Entry{ID: "local", Store: openFiles(t, "local", filepath.Join(dir, "images")), Default: true, Local: true})
 }
 
+// openImports returns a service with two stores and a staging area in dir, which imports; wrap changes each, unless nil.
+func openImports(t *testing.T, db metadata.DB, dir string, wrap func(id string, w imagestore.Writer) imagestore.Writer) *imageservice.Service {
+	t.Helper()
+	var entries []imagestore.Entry
+	for _, id := range []string{"local", "second", imagestore.Staging} {
+		var store imagestore.Writer = openFiles(t, id, filepath.Join(dir, "images", id))
+		if wrap != nil {
+			store = wrap(id, store)
+		}
+		entries = append(entries, imagestore.Entry{ID: id, Store: store, Default: id == "local", Local: true})
+	}
+	return openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{Methods: image.ImportMethods()}}, entries...)
+}
+
 // openFiles returns a store with directories, the first one preferred.
 func openFiles(t *testing.T, id string, dirs ...string) *filestore.Store {
 	t.Helper()
@@ -80,9 +94,7 @@ func openWith(t *testing.T, cfg imageservice.Config, entries ...imagestore.Entry
 	if cfg.Stores, err = imagestore.NewSet(entries...); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Ingest, err = ingest.New(ingest.Config{}); err != nil {
-		t.Fatal(err)
-	}
+	cfg.Ingest = newIngester(t)
 	cfg.Instance = t.Name() + string(image.NewID())
 	svc, err := imageservice.New(cfg)
 	if err != nil {
@@ -94,11 +106,24 @@ func openWith(t *testing.T, cfg imageservice.Config, entries ...imagestore.Entry
 	return svc
 }
 
+func newIngester(t *testing.T) *ingest.Ingester {
+	t.Helper()
+	in, err := ingest.New(ingest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
 // session is a Session in the words of the suite.
 type session struct{ *imageservice.Session }
 
 func (s session) Upload(ctx context.Context, id image.ID, body io.Reader, size int64) error {
 	return s.Session.Upload(ctx, id, imageservice.Upload{Body: body, ContentLength: size, ExpectedSize: -1})
+}
+
+func (s session) Stage(ctx context.Context, id image.ID, body io.Reader, size int64) error {
+	return s.Session.Stage(ctx, id, imageservice.Upload{Body: body, ContentLength: size, ExpectedSize: -1})
 }
 
 func (s session) Download(ctx context.Context, id image.ID) ([]byte, error) {

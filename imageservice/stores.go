@@ -21,10 +21,13 @@ type StoreInfo struct {
 	Weight      int
 }
 
-// Stores returns the configured stores, sorted by id.
+// Stores returns the configured stores, sorted by id, without those that are reserved.
 func (s *Service) Stores() []StoreInfo {
 	var infos []StoreInfo
 	for _, e := range s.stores.Entries() {
+		if imagestore.Reserved(e.ID) {
+			continue
+		}
 		_, writes := e.Store.(imagestore.Writer)
 		infos = append(infos, StoreInfo{ID: e.ID, Description: e.Description, Default: e.Default, ReadOnly: !writes, Weight: e.Weight})
 	}

@@ -98,7 +98,7 @@ func (s *Service) settle(ctx context.Context, u image.Upload) error {
 		case errors.Is(err, image.ErrNotFound): // deleted meanwhile
 		case err != nil:
 			return err
-		case img.Status == image.Saving:
+		case img.Status == image.Saving, img.Status == image.Uploading: // the latter while it was being staged
 			if err := img.SetStatus(image.Queued); err != nil {
 				return err
 			}

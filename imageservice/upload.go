@@ -1,7 +1,6 @@
 package imageservice
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,34 +39,66 @@ func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
 	if err != nil {
 		return err
 	}
+	return s.take(ctx, id, up.Body, intake{rule: policy.UploadImage, status: image.Saving, storeID: storeID, store: store, size: size})
+}
+
+// An intake says where the data of an image goes that a client sends.
+type intake struct {
+	rule    string       // that allows it
+	status  image.Status // of the image meanwhile
+	storeID string
+	store   imagestore.Writer
+	size    int64 // bytes, -1 when nobody said
+}
+
+// staging reports whether the data only waits for its import: nobody looks into it before.
+func (in intake) staging() bool { return in.storeID == imagestore.Staging }
+
+// take brings the data of a queued image into a store and records it there.
+func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in intake) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	res, img, err := s.reserve(ctx, id, storeID, store, size, cancel)
+	res, img, err := s.reserve(ctx, id, in, cancel)
 	if err != nil {
 		return err
 	}
 	defer s.svc.forget(res.ID)
-	result, err := s.svc.ingest.Copy(ctx, ingest.Request{Body: up.Body, Size: size, MaxSize: s.svc.limits.ImageSize,
-		Store: store, Object: imagestore.Object{ImageID: id, Name: res.Object},
-		DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat})
+	req := ingest.Request{Body: body, Size: in.size, MaxSize: s.svc.limits.ImageSize,
+		Store: in.store, Object: imagestore.Object{ImageID: id, Name: res.Object}}
+	record := s.svc.recordStaged
+	if !in.staging() {
+		req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat
+		record = s.svc.activate
+	}
+	result, err := s.svc.ingest.Copy(ctx, req)
 	switch {
 	case err == nil:
-		err = s.svc.activate(ctx, res, result)
+		err = record(ctx, res, result)
 	case errors.Is(err, image.ErrConflict):
-		err = fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict,
-			"Store %q still held data of image %s that no record names. It is removed now: upload again.", storeID, id), err)
+		err = inTheWay(res, err)
 	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause == errDeleted {
 			err = cause
 		}
-		if errors.Is(err, image.ErrStoreFull) || errors.Is(err, image.ErrStoreReadOnly) { // what operators must know of
-			s.svc.log.WarnContext(ctx, "the store takes no data", "image_id", id, "store", storeID, "error", err)
-		}
+		s.svc.warnOfStore(ctx, res, err)
 		return s.svc.abandon(context.WithoutCancel(ctx), res, err)
 	}
-	s.svc.log.InfoContext(ctx, "image data stored", "image_id", id, "store", storeID, "bytes", result.Size)
+	s.svc.log.InfoContext(ctx, "image data stored", "image_id", id, "store", in.storeID, "bytes", result.Size)
 	return nil
+}
+
+// inTheWay explains that the object of a reservation existed.
+func inTheWay(res image.Upload, err error) error {
+	return fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict,
+		"Store %q still held data of image %s that no record names. It is removed now: upload again.", res.Store, res.ImageID), err)
+}
+
+// warnOfStore tells the operator of what he must know.
+func (s *Service) warnOfStore(ctx context.Context, res image.Upload, err error) {
+	if errors.Is(err, image.ErrStoreFull) || errors.Is(err, image.ErrStoreReadOnly) {
+		s.log.WarnContext(ctx, "the store takes no data", "image_id", res.ImageID, "store", res.Store, "error", err)
+	}
 }
 
 // announcedSize reconciles what the client said of the size, and refuses what is too large before a byte is read.
@@ -92,7 +123,7 @@ func (s *Service) target(id string) (string, imagestore.Writer, error) {
 		id = s.stores.Default()
 	}
 	store, ok := s.stores.Get(id)
-	if !ok {
+	if !ok || imagestore.Reserved(id) {
 		return "", nil, image.Errorf(image.ErrInvalid, "There is no store %q", id)
 	}
 	writer, ok := store.(imagestore.Writer)
@@ -102,14 +133,14 @@ func (s *Service) target(id string) (string, imagestore.Writer, error) {
 	return id, writer, nil
 }
 
-// reserve moves the image to saving and records where the bytes will go, before one is written.
-func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, store imagestore.Writer, size int64,
+// reserve moves the image out of queued and records where the bytes will go, before one is written.
+func (s *Session) reserve(ctx context.Context, id image.ID, in intake,
 	cancel context.CancelCauseFunc) (res image.Upload, img *image.Image, err error) {
 	uploadID := rand.Text()
-	plain := store.Locate(imagestore.Object{ImageID: id, Name: string(id)}) // a disk that is slow must not hold up all writers
-	s.svc.remember(uploadID, cancel)                                        // before the record exists, or a sweep could take it for a dead one
+	plain := in.store.Locate(imagestore.Object{ImageID: id, Name: string(id)}) // a disk that is slow must not hold up all writers
+	s.svc.remember(uploadID, cancel)                                           // before the record exists, or a sweep could take it for a dead one
 	err = retry(ctx, func() error {
-		seen, err := s.permitted(ctx, id, policy.UploadImage)
+		seen, err := s.permitted(ctx, id, in.rule)
 		if err != nil {
 			return err
 		}
@@ -120,12 +151,12 @@ func (s *Session) reserve(ctx context.Context, id image.ID, storeID string, stor
 			if img, err = s.unchanged(tx, seen); err != nil {
 				return err
 			}
-			if err := img.SetStatus(image.Saving); err != nil {
+			if err := img.SetStatus(in.status); err != nil {
 				return err
 			}
 			img.UpdatedAt = s.svc.timestamp()
-			res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: storeID, Instance: s.svc.instance,
-				Bytes: size, Started: img.UpdatedAt}
+			res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: in.storeID, Instance: s.svc.instance,
+				Bytes: in.size, Started: img.UpdatedAt}
 			if res.Object, err = objectName(tx, res, plain); err != nil {
 				return err
 			}
@@ -182,15 +213,9 @@ func (s *Service) running(upload string) bool {
 func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.Result) error {
 	var done trace
 	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		img, err := tx.ImageByNumber(res.Number)
-		if errors.Is(err, image.ErrNotFound) {
-			return errDeleted
-		}
+		img, err := reservedImage(tx, res)
 		if err != nil {
 			return err
-		}
-		if mine, err := reserved(tx, res); err != nil || !mine {
-			return cmp.Or(err, errTakenOver)
 		}
 		before := img.Status
 		if err := img.SetStatus(image.Active); err != nil {

@@ -5,9 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vitrine-image/vitrine/image"
 )
+
+// Staging is the id of the store in which data waits for its import. Ids that begin as it does are reserved: clients neither
+// see nor name them.
+const Staging = reservedPrefix + "staging_store"
+
+const reservedPrefix = "os_glance_"
+
+// Reserved reports whether a store's id is one of those that are not for clients.
+func Reserved(id string) bool { return strings.HasPrefix(id, reservedPrefix) }
 
 // An Entry is one configured store.
 type Entry struct {
@@ -36,6 +46,9 @@ func NewSet(entries ...Entry) (*Set, error) {
 		}
 		if _, twice := s.byID[e.ID]; twice {
 			return nil, fmt.Errorf("imagestore: two stores have the id %q", e.ID)
+		}
+		if e.Default && Reserved(e.ID) {
+			return nil, fmt.Errorf("imagestore: the id %q is reserved", e.ID)
 		}
 		if e.Default && s.first != "" {
 			return nil, fmt.Errorf("imagestore: both %q and %q are the default store", s.first, e.ID)

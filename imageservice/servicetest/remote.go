@@ -22,6 +22,11 @@ func (r Remote) Upload(ctx context.Context, id image.ID, body io.Reader, size in
 	return r.Client.Upload(ctx, id, client.Upload{Body: body, Size: size})
 }
 
+// Stage implements Images.
+func (r Remote) Stage(ctx context.Context, id image.ID, body io.Reader, size int64) error {
+	return r.Client.Stage(ctx, id, client.Upload{Body: body, Size: size})
+}
+
 // Download implements Images.
 func (r Remote) Download(ctx context.Context, id image.ID) ([]byte, error) {
 	d, err := r.Client.Download(ctx, id, client.DownloadOptions{})

@@ -34,6 +34,8 @@ type Images interface {
 	Reactivate(ctx context.Context, id image.ID) error
 	// Upload sends body; size is -1 when it is not announced.
 	Upload(ctx context.Context, id image.ID, body io.Reader, size int64) error
+	// Stage is like Upload, for an import.
+	Stage(ctx context.Context, id image.ID, body io.Reader, size int64) error
 	// Download returns the whole data.
 	Download(ctx context.Context, id image.ID) ([]byte, error)
 }
@@ -62,6 +64,8 @@ func Run(t *testing.T, open func(t *testing.T) Images) {
 		"Protected":               protected,
 		"ListPages":               listPages,
 		"ListFilters":             listFilters,
+		"Stage":                   stage,
+		"StageThatBreaksOff":      stageThatBreaksOff,
 		"WhatIsNotThereIsMissing": whatIsNotThereIsMissing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -285,7 +289,7 @@ func uploadNeedsFormats(t *testing.T, images Images) {
 func wantQueued(t *testing.T, images Images, id image.ID) {
 	t.Helper()
 	img := get(t, images, id)
-	for img.Status == image.Saving && t.Context().Err() == nil {
+	for img.Uploading() && t.Context().Err() == nil {
 		img = get(t, images, id)
 	}
 	if img.Status != image.Queued || img.Size != nil || img.VirtualSize != nil || img.Checksum != "" || img.HashValue != "" {
@@ -341,7 +345,7 @@ type onceSaving struct {
 }
 
 func (o onceSaving) Read([]byte) (int, error) {
-	for get(o.t, o.images, o.id).Status != image.Saving && o.t.Context().Err() == nil {
+	for !get(o.t, o.images, o.id).Uploading() && o.t.Context().Err() == nil {
 	}
 	return 0, io.EOF
 }
@@ -374,6 +378,33 @@ func deletedWhileUploading(t *testing.T, images Images) {
 	r.Close()
 	_, err := images.Get(t.Context(), id)
 	wantErr(t, "the image", err, image.ErrNotFound)
+}
+
+func stage(t *testing.T, images Images) {
+	for _, data := range []string{"staged", ""} {
+		id := create(t, images).ID // formats are not needed yet
+		wantErr(t, "staging", images.Stage(t.Context(), id, strings.NewReader(data), int64(len(data))), nil)
+		if img := get(t, images, id); img.Status != image.Uploading || img.Size == nil || *img.Size != int64(len(data)) || img.Checksum != "" {
+			t.Errorf("image = %+v", img)
+		}
+		_, err := images.Download(t.Context(), id)
+		wantErr(t, "download of staged data", err, image.ErrNoData)
+		wantErr(t, "staging again", images.Stage(t.Context(), id, strings.NewReader(data), -1), image.ErrConflict)
+		wantErr(t, "uploading", images.Upload(t.Context(), id, strings.NewReader(data), -1), image.ErrConflict)
+		wantErr(t, "deleting", images.Delete(t.Context(), id), nil)
+	}
+	id := create(t, images, raw("disk")...).ID
+	upload(t, images, id, []byte("data"))
+	wantErr(t, "staging for an active image", images.Stage(t.Context(), id, strings.NewReader("x"), 1), image.ErrConflict)
+}
+
+func stageThatBreaksOff(t *testing.T, images Images) {
+	id := create(t, images, raw("disk")...).ID
+	body := io.MultiReader(bytes.NewReader(make([]byte, 1<<20)), onceSaving{t, images, id}, iotest.ErrReader(errors.New("the network is gone")))
+	if err := images.Stage(t.Context(), id, body, -1); err == nil {
+		t.Error("data was staged that broke off")
+	}
+	wantQueued(t, images, id)
 }
 
 func noData(t *testing.T, images Images) {
@@ -492,6 +523,7 @@ func whatIsNotThereIsMissing(t *testing.T, images Images) {
 		"Deactivate": images.Deactivate(t.Context(), id),
 		"Reactivate": images.Reactivate(t.Context(), id),
 		"Upload":     images.Upload(t.Context(), id, bytes.NewReader([]byte("x")), 1),
+		"Stage":      images.Stage(t.Context(), id, bytes.NewReader([]byte("x")), 1),
 	} {
 		wantErr(t, what, err, image.ErrNotFound)
 	}
