@@ -69,6 +69,7 @@ type Session interface {
 	ImportSession
 	MetadefSession
 	MemberSession
+	TaskSession
 }
 
 var _ Session = (*imageservice.Session)(nil)

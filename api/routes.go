@@ -41,10 +41,17 @@ var routes = []route{
 	{"PUT", "/v2/images/:image/members/:member", (*server).setMemberStatus, true},
 	{"DELETE", "/v2/images/:image/members/:member", (*server).removeMember, false},
 
+	{"GET", "/v2/images/:image/tasks", (*server).listImageTasks, false},
+	{"GET", wire.TasksPath, (*server).listTasks, false},
+	{"POST", wire.TasksPath, (*server).createTask, true},
+	{"GET", wire.TasksPath + "/:task", (*server).showTask, false},
+
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},
 	{"GET", wire.MemberSchema, (*server).showSchema, false},
 	{"GET", wire.MembersSchema, (*server).showSchema, false},
+	{"GET", wire.TaskSchema, (*server).showSchema, false},
+	{"GET", wire.TasksSchema, (*server).showSchema, false},
 }
 
 // methods are the verbs that some resource could know; any other is answered with 501.

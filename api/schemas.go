@@ -28,6 +28,8 @@ func schemas(multiStore bool) map[string][]byte {
 	all[wire.ImagesSchema] = marshal(listSchema("images", one))
 	all[wire.MemberSchema] = marshal(memberSchema())
 	all[wire.MembersSchema] = marshal(membersSchema())
+	all[wire.TaskSchema] = marshal(taskSchema())
+	all[wire.TasksSchema] = marshal(listSchema("tasks", taskSchema()))
 	return all
 }
 

@@ -24,7 +24,7 @@ func stores(c *Config) {
 
 func TestSchemas(t *testing.T) {
 	h := newHandler(t, newFake(), stores)
-	for _, name := range []string{"image", "images", "member", "members"} {
+	for _, name := range []string{"image", "images", "member", "members", "task", "tasks"} {
 		res := do(h, request{"GET", "/v2.1/schemas/" + name, nil, ""})
 		if res.Code != 200 || res.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %v", name, res.Code, res.Header())

@@ -21,6 +21,7 @@ func (d *daemon) jobs() []keeper.Job {
 		{Name: "trim changes", Every: time.Minute, Run: func(ctx context.Context) error {
 			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
 		}},
+		{Name: "drop tasks", Every: 10 * time.Minute, Run: d.service.DropTasks},
 		{Name: "audit", Every: 24 * time.Hour, Wake: atStart, Run: d.audit},
 	}
 }

@@ -318,17 +318,23 @@ func TestPropertiesAreProtected(t *testing.T) {
 	}
 }
 
-// TestAnOperatorsRules: who is an admin, and what a rule allows, is his to say.
-func TestAnOperatorsRules(t *testing.T) {
+// rules returns the built-in rules with those of a file in their place.
+func rules(t *testing.T, text string) *policy.Enforcer {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "policy.yaml")
-	if err := os.WriteFile(file, []byte("context_is_admin: role:boss\ndelete_image: '!'\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	enforcer, err := policy.Open(policy.Config{File: file})
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc := openWithStore(t, imageservice.Config{Policy: enforcer})
+	return enforcer
+}
+
+// TestAnOperatorsRules: who is an admin, and what a rule allows, is his to say.
+func TestAnOperatorsRules(t *testing.T) {
+	svc := openWithStore(t, imageservice.Config{Policy: rules(t, "context_is_admin: role:boss\ndelete_image: '!'\n")})
 	img := active(t, session{svc.As(owner)}, "disk", "data")
 	boss := image.Caller{ProjectID: "ops", Roles: []string{"boss"}}
 	if _, err := svc.As(boss).Get(t.Context(), img.ID); err != nil {
