@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
 	"log/slog"
 	"math"
@@ -75,6 +76,9 @@ func affordable() int {
 const loopbackBuffer = 256 << 10
 
 func tuneConn(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
 	if conn, ok := c.(*net.TCPConn); ok {
 		if peer, ok := conn.RemoteAddr().(*net.TCPAddr); ok && peer.IP.IsLoopback() {
 			_ = conn.SetWriteBuffer(loopbackBuffer) // slower without

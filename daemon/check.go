@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vitrine-image/vitrine/auth"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/hashes"
@@ -56,12 +57,13 @@ func (cfg *Config) finish() error {
 		fail("images.hashing_algorithm: %w", err)
 	}
 	oneOf(fail, "images.delete_in_use", cfg.Images.DeleteInUse, "refuse", "trash")
-	oneOf(fail, "auth.type", cfg.Auth.Type, "none")
 	oneOf(fail, "log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	oneOf(fail, "log.format", cfg.Log.Format, "auto", "text", "json")
-	if cfg.Auth.Project == "" {
-		fail("auth.project: the project that owns new images needs a name")
+	if err := cfg.checkAuth(); err != nil {
+		fail("%w", err)
 	}
+	cfg.API.checkTLS(fail)
+	cfg.Policy.check(fail)
 	if err := cfg.checkMount(); err != nil {
 		fail("%w", err)
 	}
@@ -189,24 +191,45 @@ func (cfg *Config) checkStores() error {
 	return errors.Join(wrong...)
 }
 
-// checkListeners refuses to serve a network that anybody may be on without authentication, unless told to.
+// checkListeners refuses addresses that cannot be listened on, or that the kind of authentication makes dangerous.
 func (cfg *Config) checkListeners() error {
 	var wrong []error
-	if len(cfg.API.Listen) == 0 {
+	if len(cfg.API.Listen)+len(cfg.API.ListenTLS) == 0 {
 		wrong = append(wrong, errors.New("api.listen: name at least one address"))
 	}
 	for _, addr := range cfg.API.Listen {
-		host, err := checkAddress(addr)
-		if err != nil {
+		if err := cfg.checkListener(addr, false); err != nil {
 			wrong = append(wrong, fmt.Errorf("api.listen: %w", err))
-			continue
 		}
-		if !isLoopback(host) && cfg.Auth.Type == "none" && !cfg.Auth.OpenToNetwork {
-			wrong = append(wrong, fmt.Errorf("api.listen: %s can be reached from the network, and without authentication everybody there "+
-				"would be an admin; set auth.type, listen on 127.0.0.1, or say auth.open_to_network = true if that is what you want", addr))
+	}
+	for _, addr := range cfg.API.ListenTLS {
+		if err := cfg.checkListener(addr, cfg.API.TLSClientCA != ""); err != nil {
+			wrong = append(wrong, fmt.Errorf("api.listen_tls: %w", err))
+		}
+		if strings.HasPrefix(addr, "unix:") {
+			wrong = append(wrong, fmt.Errorf("api.listen_tls: %s: a unix socket needs no TLS; name it in api.listen", addr))
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// checkListener refuses to serve a network that anybody may be on without authentication, unless told to, and one where
+// everybody could name himself.
+func (cfg *Config) checkListener(addr string, clientCertificates bool) error {
+	host, err := checkAddress(addr)
+	if err != nil {
+		return err
+	}
+	switch cfg.Auth.Type {
+	case authNone:
+		if !isLoopback(host) && !cfg.Auth.OpenToNetwork {
+			return fmt.Errorf("%s can be reached from the network, and without authentication everybody there "+
+				"would be an admin; set auth.type, listen on 127.0.0.1, or say auth.open_to_network = true if that is what you want", addr)
+		}
+	case authTrusted:
+		return auth.CheckTrustedListener(addr, clientCertificates)
+	}
+	return nil
 }
 
 // checkAddress returns the host of an address that can be listened on, "localhost" for a unix socket.

@@ -105,6 +105,9 @@ func checkCommand(f *flags) *cobra.Command {
 			if err == nil {
 				err = cfg.finish()
 			}
+			if err == nil {
+				err = cfg.tryFiles(newLogger(cfg.Log, cmd.ErrOrStderr()))
+			}
 			if err != nil {
 				return err
 			}

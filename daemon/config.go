@@ -25,20 +25,26 @@ type Config struct {
 	Import   ImportConfig           `toml:"import"`
 	Mount    MountConfig            `toml:"mount"`
 	Auth     AuthConfig             `toml:"auth"`
+	Policy   PolicyConfig           `toml:"policy"`
 	Log      LogConfig              `toml:"log"`
 }
 
 // APIConfig is the section [api].
 type APIConfig struct {
-	Listen         []string `toml:"listen"`          // host:port or unix:/path
-	PublicEndpoint string   `toml:"public_endpoint"` // base of absolute links, "" for that of the request
-	AllowedHosts   []string `toml:"allowed_hosts"`   // further names under which browsers may reach an API without authentication
-	CacheMaxAge    Duration `toml:"cache_max_age"`
-	Sendfile       bool     `toml:"sendfile"`
-	MaxConnections int      `toml:"max_connections"`
-	StallTimeout   Duration `toml:"stall_timeout"`
-	DrainTimeout   Duration `toml:"drain_timeout"`
-	DisableFile    string   `toml:"healthcheck_disable_file"`
+	Listen               []string `toml:"listen"`     // host:port or unix:/path
+	ListenTLS            []string `toml:"listen_tls"` // host:port
+	TLSCert              string   `toml:"tls_cert"`
+	TLSKey               string   `toml:"tls_key"`
+	TLSClientCA          string   `toml:"tls_client_ca"`
+	TLSRequireClientCert bool     `toml:"tls_require_client_cert"`
+	PublicEndpoint       string   `toml:"public_endpoint"` // base of absolute links, "" for that of the request
+	AllowedHosts         []string `toml:"allowed_hosts"`   // further names under which browsers may reach an API without authentication
+	CacheMaxAge          Duration `toml:"cache_max_age"`
+	Sendfile             bool     `toml:"sendfile"`
+	MaxConnections       int      `toml:"max_connections"`
+	StallTimeout         Duration `toml:"stall_timeout"`
+	DrainTimeout         Duration `toml:"drain_timeout"`
+	DisableFile          string   `toml:"healthcheck_disable_file"`
 }
 
 // MetadataConfig is the section [metadata].
@@ -95,13 +101,6 @@ type MountConfig struct {
 	Required        bool        `toml:"required"`
 }
 
-// AuthConfig is the section [auth].
-type AuthConfig struct {
-	Type          string `toml:"type"`
-	OpenToNetwork bool   `toml:"open_to_network"`
-	Project       string `toml:"project"`
-}
-
 // LogConfig is the section [log].
 type LogConfig struct {
 	Level  string `toml:"level"`  // debug, info, warn or error
@@ -119,7 +118,8 @@ func Default() Config {
 			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},
 		Import: ImportConfig{Methods: []string{image.ImportStaged}},
 		Mount:  MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
-		Auth:   AuthConfig{Type: "none", Project: "default"},
+		Auth:   defaultAuth(),
+		Policy: defaultPolicy(),
 		Log:    LogConfig{Level: "info", Format: "auto"},
 	}
 }

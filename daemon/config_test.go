@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,7 +46,7 @@ func TestSampleHoldsTheDefaults(t *testing.T) {
 	if err := got.finish(); err != nil {
 		t.Fatal(err)
 	}
-	for _, list := range []*[]string{&got.API.AllowedHosts, &got.Mount.TrustedProjects} {
+	for _, list := range []*[]string{&got.API.ListenTLS, &got.API.AllowedHosts, &got.Mount.TrustedProjects, &got.Auth.Trusted.Proxies} {
 		if len(*list) == 0 {
 			*list = nil
 		}
@@ -125,6 +126,33 @@ func TestCheck(t *testing.T) {
 		{"no read-ahead", func(c *Config) { c.Mount.ReadAhead = 1000 }, "mount.read_ahead"},
 		{"hash", func(c *Config) { c.Images.HashingAlgorithm = "crc32" }, "hashing_algorithm"},
 		{"auth", func(c *Config) { c.Auth.Type = "magic" }, "auth.type"},
+		{"Keystone without a URL", func(c *Config) { c.Auth.Type = "keystone" }, "auth.keystone.url"},
+		{"Keystone without a user", func(c *Config) { c.Auth = keystoneAuth(); c.Auth.Keystone.Username = "" }, "give a username"},
+		{"Keystone without a project", func(c *Config) { c.Auth = keystoneAuth(); c.Auth.Keystone.Project = "" }, "auth.keystone.project"},
+		{"Keystone with two passwords", func(c *Config) { c.Auth = keystoneAuth(); c.Auth.Keystone.PasswordFile = "/p" }, "either password"},
+		{"Keystone twice", func(c *Config) { c.Auth = keystoneAuth(); c.Auth.Keystone.Cloud = "c" }, "auth.keystone.cloud"},
+		{"Keystone without time", func(c *Config) { c.Auth = keystoneAuth(); c.Auth.Keystone.Timeout = 0 }, "auth.keystone.timeout"},
+		{"Keystone on the network", func(c *Config) { c.Auth = keystoneAuth(); c.API.Listen = []string{":9292"} }, ""},
+		{"a cloud", func(c *Config) { c.Auth.Type, c.Auth.Keystone.Cloud = "keystone", "c" }, ""},
+		{"no passwords", func(c *Config) { c.Auth.Type, c.Auth.Basic.Users = "basic", "/users" }, "auth.basic.htpasswd"},
+		{"a relative path", func(c *Config) { c.Auth.Type, c.Auth.Basic = "basic", BasicConfig{HTPasswd: "/p", Users: "users"} }, "no absolute path"},
+		{"trusted headers on the network", func(c *Config) { c.Auth.Type = "trusted_headers"; c.API.Listen = []string{"10.0.0.1:9292"} }, "X-User-Id"},
+		{"trusted headers here", func(c *Config) { c.Auth.Type = "trusted_headers" }, ""},
+		{"trusted headers by TLS", func(c *Config) { c.Auth.Type = "trusted_headers"; c.API = withTLS(c.API) }, "X-User-Id"},
+		{"trusted headers by certificate", func(c *Config) {
+			c.Auth.Type = "trusted_headers"
+			c.API = withTLS(c.API)
+			c.API.TLSClientCA = "/ca.pem"
+		}, ""},
+		{"TLS alone", func(c *Config) { c.Auth = keystoneAuth(); c.API = withTLS(c.API); c.API.Listen = nil }, ""},
+		{"TLS without authentication", func(c *Config) { c.API = withTLS(c.API) }, "without authentication"},
+		{"TLS without a key", func(c *Config) { c.Auth = keystoneAuth(); c.API = withTLS(c.API); c.API.TLSKey = "" }, "tls_key"},
+		{"certificate for nothing", func(c *Config) { c.API.TLSCert = "/c" }, "api.listen_tls"},
+		{"TLS on a socket", func(c *Config) { c.API = withTLS(c.API); c.API.ListenTLS = []string{"unix:/run/v.sock"} }, "needs no TLS"},
+		{"certificates of nobody", func(c *Config) { c.Auth = keystoneAuth(); c.API = withTLS(c.API); c.API.TLSRequireClientCert = true }, "tls_client_ca"},
+		{"policy", func(c *Config) { c.Policy.File = "policy.yaml" }, "policy.file"},
+		{"protections", func(c *Config) { c.Policy.ProtectionsFormat = "people" }, "property_protections_format"},
+		{"policy certificate", func(c *Config) { c.Policy.HTTP.CertFile = "/c" }, "belong together"},
 		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		{"database", func(c *Config) { c.Metadata.URL = "mysql://x" }, "metadata.url"},
 		{"store id", func(c *Config) { c.Stores = map[string]StoreConfig{"a b": {Type: "file", Path: "/a"}} }, "a b"},
@@ -157,6 +185,49 @@ func TestCheck(t *testing.T) {
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// keystoneAuth is a section [auth] that is right.
+func keystoneAuth() AuthConfig {
+	a := defaultAuth()
+	a.Type, a.Keystone.URL = "keystone", "https://keystone.example/v3"
+	a.Keystone.Username, a.Keystone.Password, a.Keystone.Project = "vitrine", "secret", "service"
+	return a
+}
+
+func withTLS(c APIConfig) APIConfig {
+	c.ListenTLS, c.TLSCert, c.TLSKey = []string{":9293"}, "/cert.pem", "/key.pem"
+	return c
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	cfg := Default()
+	cfg.Auth = keystoneAuth()
+	cfg.Auth.Keystone.Password, cfg.Auth.Keystone.CredentialSecret = "hush", "hush"
+	if text := fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg); strings.Contains(text, "hush") {
+		t.Errorf("the configuration shows its secrets: %s", text)
+	}
+	path := write(t, t.TempDir(), "vitrined.toml", "[auth.keystone]\npasswort = \"hush\"\npassword = [\"hush\"]\n")
+	if _, err := Load(path); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("Load of a wrong secret = %v, want an error without it", err)
+	}
+}
+
+func TestSecretsComeFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct{ text, want string }{
+		{"hush\n", "hush"}, {"hush", "hush"}, {" hu sh \r\n", " hu sh "}, {"", ""}, {"\n", ""}, {"hush\nmore\n", ""},
+	} {
+		got, err := secretFrom("", write(t, dir, "secret", tt.text))
+		if string(got) != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("a file with %q: %q, %v", tt.text, string(got), err)
+		}
+	}
+	a := keystoneAuth()
+	a.Keystone.Password, a.Keystone.PasswordFile = "", write(t, dir, "secret", "hush\n")
+	if login, err := a.Keystone.login(); err != nil || login.Password != "hush" {
+		t.Errorf("login with a password file: %q, %v", login.Password, err)
 	}
 }
 

@@ -28,10 +28,22 @@ func inProcess(t *testing.T, dir string) *client.Client {
 	return c
 }
 
-// run runs a daemon within the test until stop is called, or the test ends.
+// run runs a daemon within the test until stop is called, or the test ends, and returns a client of it.
 func run(t *testing.T, cfg daemon.Config) (c *client.Client, stop func()) {
 	t.Helper()
 	cfg.API.Listen = []string{"127.0.0.1:0"}
+	running, stop := start(t, cfg)
+	c, err := client.New(client.Config{Endpoint: "http://" + running.Addrs[0].String(), Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, stop
+}
+
+// start runs a daemon within the test until stop is called, or the test ends.
+func start(t testing.TB, cfg daemon.Config) (running daemon.Running, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan daemon.Running, 1), make(chan error, 1)
 	go func() {
@@ -45,18 +57,12 @@ func run(t *testing.T, cfg daemon.Config) (c *client.Client, stop func()) {
 	})
 	t.Cleanup(stop)
 	select {
-	case r := <-ready:
-		c, err := client.New(client.Config{Endpoint: "http://" + r.Addrs[0].String(), Retries: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c, stop
+	case running = <-ready:
 	case err := <-done:
 		done <- nil
 		t.Fatalf("the daemon did not start: %v", err)
-		return nil, nil
 	}
+	return running, stop
 }
 
 // waitSaving waits until the upload to an image is under way.

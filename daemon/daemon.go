@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +37,7 @@ type Options struct {
 
 // Running is what a daemon tells of itself once it answers.
 type Running struct {
-	Addrs []net.Addr // of the listeners, as configured
+	Addrs []net.Addr // of the listeners, as configured, those with TLS last
 }
 
 // Run serves until ctx ends, and then stops in order: listeners, requests under way, jobs, mount, stores, database.
@@ -52,7 +54,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	if err := d.open(ctx); err != nil {
 		return err
 	}
-	listeners, err := listen(cfg.API.Listen)
+	listeners, err := d.listen()
 	if err != nil {
 		return err
 	}
@@ -108,14 +110,21 @@ func (d *daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
-		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
-			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota},
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Import: imageservice.ImportConfig{Methods: d.cfg.Import.Methods}, Logger: d.log})
+	rules, protections, err := d.cfg.Policy.open(d.log)
 	if err != nil {
 		return err
 	}
-	d.auth = auth.NewNone(d.cfg.Auth.Project)
+	d.onClose(func() error { rules.Close(); return nil })
+	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
+		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
+			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota},
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Import: imageservice.ImportConfig{Methods: d.cfg.Import.Methods}, Logger: d.log})
+	if err != nil {
+		return err
+	}
+	if d.auth, err = d.cfg.openAuth(d.log); err != nil {
+		return err
+	}
 	if err := d.recover(ctx); err != nil {
 		return err
 	}
@@ -240,8 +249,13 @@ func (d *daemon) drain(server *api.Server, requests *inflight) {
 // cutOffTime is how long requests that were cut off may take to clean up.
 const cutOffTime = 10 * time.Second
 
-// listen opens all addresses or none.
-func listen(addrs []string) (listeners []net.Listener, err error) {
+// listen opens all addresses or none, those with TLS last.
+func (d *daemon) listen() (listeners []net.Listener, err error) {
+	secure, err := d.cfg.API.openTLS(d.log)
+	if err != nil {
+		return nil, err
+	}
+	plain := len(d.cfg.API.Listen)
 	defer func() {
 		if err != nil {
 			for _, l := range listeners {
@@ -249,10 +263,13 @@ func listen(addrs []string) (listeners []net.Listener, err error) {
 			}
 		}
 	}()
-	for _, addr := range addrs {
+	for i, addr := range slices.Concat(d.cfg.API.Listen, d.cfg.API.ListenTLS) {
 		l, err := listenOne(addr)
 		if err != nil {
 			return listeners, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		if i >= plain {
+			l = tls.NewListener(l, secure)
 		}
 		listeners = append(listeners, l)
 	}

@@ -27,7 +27,7 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 	if err != nil {
 		return fusefs.Config{}, err
 	}
-	tree := imageservice.TreeConfig{TrustAll: d.cfg.Auth.Type == "none", TrustedProjects: m.TrustedProjects}
+	tree := imageservice.TreeConfig{TrustAll: d.cfg.Auth.Type == authNone, TrustedProjects: m.TrustedProjects}
 	switch {
 	case len(m.Show) == 1 && m.Show[0] == "all":
 	case len(m.Show) == 1 && m.Show[0] == "public":

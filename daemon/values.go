@@ -12,6 +12,7 @@ type Duration time.Duration
 
 // Units of time.
 const (
+	Second = Duration(time.Second)
 	Minute = Duration(time.Minute)
 	Hour   = Duration(time.Hour)
 )
