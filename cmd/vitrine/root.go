@@ -26,7 +26,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.endpoint, "endpoint", "", "`URL` of the server: http://host:port, https://host or unix:///path (default "+client.DefaultEndpoint+")")
 	flags.BoolVar(&a.json, "json", false, "write JSON: the documents of the Image API")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress bar and no remarks")
-	root.AddCommand(imageCommand(a), taskCommand(a), statusCommand(a), versionCommand(a), commanddoc.ManCommand("1"))
+	root.AddCommand(imageCommand(a), metadefCommand(a), taskCommand(a), statusCommand(a), versionCommand(a), commanddoc.ManCommand("1"))
 	root.InitDefaultCompletionCmd() // for the reference
 	return root
 }
