@@ -26,6 +26,7 @@ var needs = map[string]func() error{
 	"varnish":     programs("varnishd", "gcc"),
 	"nginx":       programs("nginx"),
 	"openstack":   programs(openstackProgram),
+	"glance":      programs("/usr/bin/glance"),
 	"keystone":    programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
 	"openssl":     programs("openssl"),
 	"cursive":     cursive,
