@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -29,6 +30,13 @@ type Config struct {
 	// AllowedHosts are host names, beside localhost and every IP address, under which the API answers while there is no
 	// authentication.
 	AllowedHosts []string
+
+	// CORS lets pages of other web sites use the API, which needs authentication.
+	CORS CORS
+	// Proxies are believed about clients and the addresses that these use.
+	Proxies Proxies
+	// Rates bound what each project may use.
+	Rates Rates
 
 	// CacheMaxAge is how long caches in between may keep the data of public images.
 	CacheMaxAge time.Duration
@@ -79,7 +87,10 @@ type server struct {
 	cfg         Config
 	log         *slog.Logger
 	router      *router
-	gate        *gate // nil while there is authentication
+	gate        *gate  // nil where no web page can make a browser authenticate
+	cors        *cors  // nil for none
+	rates       *rates // nil for no bounds
+	authKind    string
 	challenge   string
 	publicReads bool
 	documents   wire.Options
@@ -125,8 +136,21 @@ func New(cfg Config) (http.Handler, error) {
 	if c, ok := cfg.Auth.(auth.Challenger); ok {
 		s.challenge = c.Challenge()
 	}
-	if _, open := cfg.Auth.(*auth.None); open {
+	if err := cfg.CORS.Check(); err != nil {
+		return nil, fmt.Errorf("api: CORS: %w", err)
+	}
+	if err := cfg.Rates.Check(); err != nil {
+		return nil, fmt.Errorf("api: rates: %w", err)
+	}
+	s.cors, s.rates, s.authKind = newCORS(cfg.CORS), newRates(cfg.Rates), auth.Kind(cfg.Auth)
+	switch s.authKind {
+	case auth.KindNone:
+		if s.cors != nil {
+			return nil, errors.New("api: web pages of other sites need authentication")
+		}
 		s.gate = newGate(cfg.AllowedHosts, cfg.PublicURL)
+	case auth.KindBasic, auth.KindTrusted:
+		s.gate = &gate{authenticated: true, cors: s.cors}
 	}
 	s.schemas = schemas(s.documents.MultiStore)
 	s.router = newRouter(s, slices.Concat(routes, metadefRoutes))

@@ -45,9 +45,10 @@ const retryAfter = 5
 
 // A statusError is an answer of HTTP itself, which no domain error stands for.
 type statusError struct {
-	code  int
-	text  string
-	allow string // of 405
+	code       int
+	text       string
+	allow      string // of 405
+	retryAfter int    // seconds, of 429
 }
 
 func (e *statusError) Error() string { return e.text }
@@ -119,6 +120,8 @@ func (s *server) refuse(w *response, r *http.Request, err error) {
 	switch own := (*statusError)(nil); {
 	case errors.As(err, &own) && own.allow != "":
 		h.Set("Allow", own.allow)
+	case own != nil && own.retryAfter > 0:
+		h.Set("Retry-After", strconv.Itoa(own.retryAfter))
 	case errors.Is(err, image.ErrUnavailable):
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	case code == http.StatusUnauthorized && s.challenge != "":

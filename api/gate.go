@@ -14,7 +14,14 @@ import (
 // A gate keeps web pages out while there is no authentication. A browser runs pages of strangers, and reaches what
 // listens on loopback: by a request to another origin, or, if a stranger's host name is made to resolve to this
 // machine, by one to the same origin. So the Origin must be ours, and the Host a name that no stranger owns.
-type gate struct{ hosts []string }
+//
+// With authentication that a browser carries out by itself (a password that it remembers, a client certificate, the
+// cookie of a proxy) it keeps pages of strangers from changing anything. They cannot read, as the browser sees to.
+type gate struct {
+	hosts         []string
+	authenticated bool
+	cors          *cors
+}
 
 func newGate(allowed []string, publicURL string) *gate {
 	g := &gate{hosts: []string{"localhost"}}
@@ -32,7 +39,10 @@ func (g *gate) check(r *http.Request) error {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && addr.Network() == "unix" {
 		return nil
 	}
-	if !g.ours(r.Host) {
+	if g.authenticated && (r.Method == http.MethodGet || r.Method == http.MethodHead || g.cors.allows(r.Header.Get("Origin"))) {
+		return nil
+	}
+	if !g.authenticated && !g.ours(r.Host) {
 		return image.Errorf(image.ErrForbidden, "This server does not answer under the name %q while authentication is off; "+
 			"the configuration may allow it with api.allowed_hosts.", r.Host)
 	}
@@ -42,6 +52,10 @@ func (g *gate) check(r *http.Request) error {
 	}
 	origin, err := url.Parse(r.Header.Get("Origin"))
 	if site != "" || err != nil || r.Header.Get("Origin") != "" && !strings.EqualFold(origin.Host, r.Host) {
+		if g.authenticated {
+			return image.Errorf(image.ErrForbidden, "Requests of other web sites' pages are refused; the configuration may allow them with "+
+				"api.cors_allowed_origins.")
+		}
 		return image.Errorf(image.ErrForbidden, "Requests of other web sites' pages are refused while authentication is off.")
 	}
 	return nil

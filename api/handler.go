@@ -61,7 +61,7 @@ func (s *server) answerPanic(w *response, r *http.Request, problem any) any {
 }
 
 // A record is what the log wants to know of a request.
-type record struct{ id, project string }
+type record struct{ id, project, user, auth string }
 
 func (s *server) logRequest(w *response, r *http.Request, rec *record, took time.Duration) {
 	level := slog.LevelInfo
@@ -72,9 +72,10 @@ func (s *server) logRequest(w *response, r *http.Request, rec *record, took time
 		return // without the cost of gathering what nobody reads
 	}
 	s.log.LogAttrs(r.Context(), level, "request", slog.String("request_id", rec.id),
-		slog.String("project_id", rec.project), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("project_id", rec.project), slog.String("user_id", rec.user), slog.String("auth", rec.auth),
+		slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("duration", took),
-		slog.String("client", r.RemoteAddr))
+		slog.String("client", s.cfg.Proxies.client(r)))
 }
 
 // serve finds out what is asked for and who asks, in that order where no token is needed.
@@ -91,6 +92,14 @@ func (s *server) serve(w *response, r *http.Request, rec *record) {
 		w.Header().Set("X-Openstack-Request-Id", id)
 		r = r.WithContext(requestid.With(r.Context(), id))
 	}
+	if s.cors != nil {
+		if answered, err := s.cors.handle(w, r); err != nil {
+			s.refuse(w, r, err)
+			return
+		} else if answered {
+			return
+		}
+	}
 	if s.gate != nil {
 		if err := s.gate.check(r); err != nil {
 			s.refuse(w, r, err)
@@ -106,7 +115,24 @@ func (s *server) serve(w *response, r *http.Request, rec *record) {
 		s.refuse(w, r, err)
 		return
 	}
-	rec.project = caller.ProjectID
+	rec.project, rec.user, rec.auth = caller.ProjectID, caller.UserID, s.authKind
+	if caller.Anonymous {
+		rec.auth = "anonymous"
+	}
+	if s.rates != nil {
+		account, err := s.rates.enter(s.accountOf(r, caller))
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		defer s.rates.leave(account)
+		w.ctx, w.limiter = r.Context(), account.download
+		if account.upload != nil && w.body != nil {
+			body := newPacedBody(r.Context(), w.body, account.upload)
+			defer body.unwant()
+			r.Body = body // of the copy that wrap has made
+		}
+	}
 	if err := s.dispatch(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller: caller})), path); err != nil {
 		s.refuse(w, r, err)
 	}

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A response counts what is sent and gives the client StallTimeout to take each piece of it. It passes ReadFrom on, so
@@ -16,6 +19,9 @@ type response struct {
 	body     *requestBody // of the request, nil when there is none
 	status   int          // 0 until the header is written
 	bytes    int64        // of the body
+
+	ctx     context.Context // of the request, for limiter
+	limiter *rate.Limiter   // of the body in bytes, nil for none
 }
 
 // wrap wraps both ends of a request. The request is copied: net/http looks at the body of its own to decide whether the
@@ -55,16 +61,38 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if w.limiter == nil {
+		return w.write(p)
+	}
+	done := 0
+	for {
+		piece := p[done:min(done+w.limiter.Burst(), len(p))]
+		if err := w.pace(int64(len(piece))); err != nil {
+			return done, err
+		}
+		n, err := w.write(piece)
+		if done += n; err != nil || done == len(p) {
+			return done, err
+		}
+	}
+}
+
+func (w *response) write(p []byte) (int, error) {
 	w.extend()
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
 }
 
-// ReadFrom sends src. The deadline is for all of it, so src should be short.
+// ReadFrom sends src. The deadline is for all of it, so src should be short; a limited number of bytes is paced.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
+	}
+	if part, ok := src.(*io.LimitedReader); ok && w.limiter != nil {
+		if err := w.pace(part.N); err != nil {
+			return 0, err
+		}
 	}
 	w.extend()
 	n, err := io.Copy(w.ResponseWriter, src)

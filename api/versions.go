@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -99,19 +98,13 @@ func versions(base string, multiStore bool) wire.Versions {
 	return list
 }
 
-// baseURL returns the scheme and host by which the client reaches the API. One that speaks HTTP/1.0 need not tell.
+// baseURL returns the scheme and host by which the client reaches the API.
 func (s *server) baseURL(r *http.Request) string {
 	if s.cfg.PublicURL != "" {
 		return s.cfg.PublicURL
 	}
-	host := r.Host
-	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && host == "" {
-		host = addr.String()
-	}
-	if r.TLS != nil {
-		return "https://" + host
-	}
-	return "http://" + host
+	scheme, host := s.cfg.Proxies.base(r)
+	return scheme + "://" + host
 }
 
 // readyTime is how long the healthcheck waits for what it asks. A load balancer does not wait for ever either.

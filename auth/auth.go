@@ -27,6 +27,29 @@ type Challenger interface {
 	Challenge() string
 }
 
+// The kinds of authenticators, as a configuration and logs name them.
+const (
+	KindNone     = "none"
+	KindKeystone = "keystone"
+	KindBasic    = "basic"
+	KindTrusted  = "trusted_headers"
+)
+
+// Kind returns which of the kinds the authenticator is, "" for none of them.
+func Kind(a Authenticator) string {
+	switch a.(type) {
+	case *None:
+		return KindNone
+	case *Keystone:
+		return KindKeystone
+	case *Basic:
+		return KindBasic
+	case *Trusted:
+		return KindTrusted
+	}
+	return ""
+}
+
 // AnonymousReads reports whether the authenticator lets everybody read what is public.
 func AnonymousReads(a Authenticator) bool {
 	reader, ok := a.(AnonymousReader)

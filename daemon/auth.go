@@ -27,15 +27,7 @@ type AuthConfig struct {
 	Trusted       TrustedConfig  `toml:"trusted_headers"`
 }
 
-// The values of auth.type.
-const (
-	authNone     = "none"
-	authKeystone = "keystone"
-	authBasic    = "basic"
-	authTrusted  = "trusted_headers"
-)
-
-var authTypes = []string{authNone, authKeystone, authBasic, authTrusted}
+var authTypes = []string{auth.KindNone, auth.KindKeystone, auth.KindBasic, auth.KindTrusted}
 
 // KeystoneConfig is the section [auth.keystone].
 type KeystoneConfig struct {
@@ -77,7 +69,7 @@ type TrustedConfig struct {
 }
 
 func defaultAuth() AuthConfig {
-	return AuthConfig{Type: authNone, Project: auth.DefaultProject,
+	return AuthConfig{Type: auth.KindNone, Project: auth.DefaultProject,
 		Keystone: KeystoneConfig{UserDomain: "Default", Timeout: 10 * Second, CacheTime: 5 * Minute, MaxTokens: 20_000,
 			ServiceRoles: []string{"service"}},
 		Basic: BasicConfig{CacheTime: Minute}}
@@ -90,13 +82,13 @@ func (cfg *Config) checkAuth() error {
 	a := &cfg.Auth
 	oneOf(fail, "auth.type", a.Type, authTypes...)
 	switch a.Type {
-	case authNone:
+	case auth.KindNone:
 		if a.Project == "" {
 			fail("auth.project: the project that owns new images needs a name")
 		}
-	case authKeystone:
+	case auth.KindKeystone:
 		a.Keystone.check(fail)
-	case authBasic:
+	case auth.KindBasic:
 		needFile(fail, "auth.basic.htpasswd", a.Basic.HTPasswd)
 		needFile(fail, "auth.basic.users", a.Basic.Users)
 	}
@@ -149,9 +141,9 @@ func needFile(fail func(string, ...any), key, path string) {
 func (cfg *Config) openAuth(log *slog.Logger) (auth.Authenticator, error) {
 	a := &cfg.Auth
 	switch a.Type {
-	case authKeystone:
+	case auth.KindKeystone:
 		return a.Keystone.open(a.Anonymous, log)
-	case authBasic:
+	case auth.KindBasic:
 		for _, addr := range cfg.API.Listen {
 			if host, err := checkAddress(addr); err == nil && !isLoopback(host) {
 				log.Warn("passwords cross the network readable; use api.listen_tls", "address", addr)
@@ -159,7 +151,7 @@ func (cfg *Config) openAuth(log *slog.Logger) (auth.Authenticator, error) {
 		}
 		return auth.NewBasic(auth.BasicConfig{HTPasswd: a.Basic.HTPasswd, Users: a.Basic.Users, CacheTime: cacheTime(a.Basic.CacheTime),
 			Anonymous: a.Anonymous, Logger: log})
-	case authTrusted:
+	case auth.KindTrusted:
 		return auth.NewTrusted(auth.TrustedConfig{Proxies: a.Trusted.Proxies, Anonymous: a.Anonymous})
 	}
 	return auth.NewNone(a.Project), nil

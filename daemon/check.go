@@ -64,6 +64,7 @@ func (cfg *Config) finish() error {
 	}
 	cfg.API.checkTLS(fail)
 	cfg.Policy.check(fail)
+	cfg.checkClients(fail)
 	if err := cfg.checkMount(); err != nil {
 		fail("%w", err)
 	}
@@ -221,12 +222,12 @@ func (cfg *Config) checkListener(addr string, clientCertificates bool) error {
 		return err
 	}
 	switch cfg.Auth.Type {
-	case authNone:
+	case auth.KindNone:
 		if !isLoopback(host) && !cfg.Auth.OpenToNetwork {
 			return fmt.Errorf("%s can be reached from the network, and without authentication everybody there "+
 				"would be an admin; set auth.type, listen on 127.0.0.1, or say auth.open_to_network = true if that is what you want", addr)
 		}
-	case authTrusted:
+	case auth.KindTrusted:
 		return auth.CheckTrustedListener(addr, clientCertificates)
 	}
 	return nil

@@ -26,6 +26,7 @@ type Config struct {
 	Mount    MountConfig            `toml:"mount"`
 	Auth     AuthConfig             `toml:"auth"`
 	Policy   PolicyConfig           `toml:"policy"`
+	Limits   LimitsConfig           `toml:"limits"`
 	Log      LogConfig              `toml:"log"`
 }
 
@@ -45,6 +46,10 @@ type APIConfig struct {
 	StallTimeout         Duration `toml:"stall_timeout"`
 	DrainTimeout         Duration `toml:"drain_timeout"`
 	DisableFile          string   `toml:"healthcheck_disable_file"`
+	CORSOrigins          []string `toml:"cors_allowed_origins"`
+	CORSCredentials      bool     `toml:"cors_allow_credentials"`
+	CORSMaxAge           Duration `toml:"cors_max_age"`
+	TrustedProxies       []string `toml:"trusted_proxies"`
 }
 
 // MetadataConfig is the section [metadata].
@@ -112,7 +117,7 @@ func Default() Config {
 	return Config{
 		Data: "/var/lib/vitrine",
 		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, MaxConnections: api.DefaultConnections,
-			StallTimeout: Minute, DrainTimeout: Minute / 2},
+			StallTimeout: Minute, DrainTimeout: Minute / 2, CORSMaxAge: Hour},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
 			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},

@@ -46,7 +46,7 @@ func TestSampleHoldsTheDefaults(t *testing.T) {
 	if err := got.finish(); err != nil {
 		t.Fatal(err)
 	}
-	for _, list := range []*[]string{&got.API.ListenTLS, &got.API.AllowedHosts, &got.Mount.TrustedProjects, &got.Auth.Trusted.Proxies} {
+	for _, list := range []*[]string{&got.API.ListenTLS, &got.API.CORSOrigins, &got.API.TrustedProxies, &got.API.AllowedHosts, &got.Mount.TrustedProjects, &got.Auth.Trusted.Proxies} {
 		if len(*list) == 0 {
 			*list = nil
 		}
@@ -153,6 +153,11 @@ func TestCheck(t *testing.T) {
 		{"policy", func(c *Config) { c.Policy.File = "policy.yaml" }, "policy.file"},
 		{"protections", func(c *Config) { c.Policy.ProtectionsFormat = "people" }, "property_protections_format"},
 		{"policy certificate", func(c *Config) { c.Policy.HTTP.CertFile = "/c" }, "belong together"},
+		{"pages", func(c *Config) { c.Auth = keystoneAuth(); c.API.CORSOrigins = []string{"https://dashboard.example"} }, ""},
+		{"pages without authentication", func(c *Config) { c.API.CORSOrigins = []string{"https://dashboard.example"} }, "set auth.type"},
+		{"no page", func(c *Config) { c.Auth = keystoneAuth(); c.API.CORSOrigins = []string{"dashboard"} }, "no origin"},
+		{"no proxy", func(c *Config) { c.API.TrustedProxies = []string{"proxy"} }, "api.trusted_proxies"},
+		{"little bandwidth", func(c *Config) { c.Limits.Download = 1000 }, "limits"},
 		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		{"database", func(c *Config) { c.Metadata.URL = "mysql://x" }, "metadata.url"},
 		{"store id", func(c *Config) { c.Stores = map[string]StoreConfig{"a b": {Type: "file", Path: "/a"}} }, "a b"},

@@ -225,7 +225,12 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 // handler answers the API.
 func (d *daemon) handler() (http.Handler, error) {
 	c := d.cfg.API
+	proxies, err := api.ParseProxies(c.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
+		CORS: c.cors(), Proxies: proxies, Rates: d.cfg.Limits.rates(),
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
 		Auth:   d.auth, Stores: d.service.Stores(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/vitrine-image/vitrine/api/wire"
+	"github.com/vitrine-image/vitrine/auth"
 	"github.com/vitrine-image/vitrine/fusefs"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -27,7 +28,7 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 	if err != nil {
 		return fusefs.Config{}, err
 	}
-	tree := imageservice.TreeConfig{TrustAll: d.cfg.Auth.Type == authNone, TrustedProjects: m.TrustedProjects}
+	tree := imageservice.TreeConfig{TrustAll: d.cfg.Auth.Type == auth.KindNone, TrustedProjects: m.TrustedProjects}
 	switch {
 	case len(m.Show) == 1 && m.Show[0] == "all":
 	case len(m.Show) == 1 && m.Show[0] == "public":
