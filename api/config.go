@@ -20,10 +20,11 @@ import (
 
 // Config says what the API serves and how.
 type Config struct {
-	Images func(image.Caller) Session // the verbs, as the caller may use them
-	Auth   auth.Authenticator
-	Stores []imageservice.StoreInfo // several make it a multi-store API
-	Logger *slog.Logger             // nil discards; requestid.Handler gives its records the request's id
+	Images        func(image.Caller) Session // the verbs, as the caller may use them
+	Auth          auth.Authenticator
+	Stores        []imageservice.StoreInfo // several make it a multi-store API
+	ImportMethods []string                 // that are enabled
+	Logger        *slog.Logger             // nil discards; requestid.Handler gives its records the request's id
 
 	// PublicURL is the base of absolute links; "" takes that of the request.
 	PublicURL string

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
@@ -26,6 +27,9 @@ func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", s.baseURL(r)+wire.ImagesPath+"/"+string(img.ID))
+	if len(s.cfg.ImportMethods) > 0 {
+		w.Header().Set("OpenStack-image-import-methods", strings.Join(s.cfg.ImportMethods, ","))
+	}
 	if s.documents.MultiStore {
 		w.Header().Set("OpenStack-image-store-ids", s.storeIDs)
 	}

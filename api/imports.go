@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -10,4 +11,71 @@ import (
 // An ImportSession is the part of a Session that imports.
 type ImportSession interface {
 	Stage(ctx context.Context, id image.ID, up imageservice.Upload) error
+	Import(ctx context.Context, id image.ID, imp image.Import) error
+}
+
+// importImage serves POST /v2/images/{image}/import: what to import in, nothing out.
+func (s *server) importImage(w http.ResponseWriter, r *http.Request) error {
+	value, room, err := s.readJSON(r)
+	defer room.release()
+	if err != nil {
+		return err
+	}
+	imp, err := importRequest(value)
+	if err != nil {
+		return err
+	}
+	imp.Store = r.Header.Get("X-Image-Meta-Store")
+	id, err := imageID(r)
+	if err != nil {
+		return err
+	}
+	if err := s.session(r).Import(r.Context(), id, imp); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// importRequest reads the document of an import. Members that it does not know are somebody else's.
+func importRequest(value any) (imp image.Import, err error) {
+	doc, ok := value.(map[string]any)
+	if !ok {
+		return imp, image.Errorf(image.ErrInvalid, "The request body must be a JSON object.")
+	}
+	method, ok := doc["method"].(map[string]any)
+	if !ok {
+		return imp, image.Errorf(image.ErrInvalid, "Method field is required in the request body, an object.")
+	}
+	if imp.Method, ok = method["name"].(string); !ok {
+		return imp, image.Errorf(image.ErrInvalid, "The import method needs a name.")
+	}
+	if imp.Method == image.ImportURL {
+		if imp.URL, ok = method["uri"].(string); !ok || imp.URL == "" {
+			return imp, image.Errorf(image.ErrInvalid, "The import method web-download needs a uri.")
+		}
+	}
+	if stores, have := doc["stores"]; have {
+		list, ok := stores.([]any)
+		if !ok {
+			return imp, image.Errorf(image.ErrInvalid, "stores must be a list of the ids of stores.")
+		}
+		for _, v := range list {
+			id, ok := v.(string)
+			if !ok {
+				return imp, image.Errorf(image.ErrInvalid, "stores must be a list of the ids of stores.")
+			}
+			imp.Stores = append(imp.Stores, id)
+		}
+	}
+	mustSucceed := true
+	for name, flag := range map[string]*bool{"all_stores": &imp.AllStores, "all_stores_must_succeed": &mustSucceed} {
+		if v, have := doc[name]; have {
+			if *flag, ok = v.(bool); !ok {
+				return imp, image.Errorf(image.ErrInvalid, "'%s' must be boolean value only", name)
+			}
+		}
+	}
+	imp.AllowFailure = !mustSucceed
+	return imp, nil
 }

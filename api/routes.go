@@ -29,6 +29,7 @@ var routes = []route{
 	{"DELETE", "/v2/images/:image", (*server).deleteImage, false},
 	{"PUT", "/v2/images/:image/file", (*server).uploadData, true},
 	{"PUT", "/v2/images/:image/stage", (*server).stageData, true},
+	{"POST", "/v2/images/:image/import", (*server).importImage, true},
 	{"GET", "/v2/images/:image/file", (*server).downloadData, false},
 	{"POST", "/v2/images/:image/actions/deactivate", (*server).deactivateImage, false},
 	{"POST", "/v2/images/:image/actions/reactivate", (*server).reactivateImage, false},

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/vitrine-image/vitrine/auth"
-	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/hashes"
 )
@@ -76,23 +75,14 @@ func (cfg *Config) finish() error {
 	return errors.Join(wrong...)
 }
 
-func (cfg *Config) checkImport() error {
-	var wrong []error
-	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	for _, method := range cfg.Import.Methods {
-		oneOf(fail, "import.methods", method, importMethods...)
-	}
+func checkStaging(fail func(string, ...any), cfg *Config) {
 	if !filepath.IsAbs(cfg.Import.Staging) {
 		fail("import.staging: %q is no absolute path", cfg.Import.Staging)
 	}
 	if m := cfg.Mount.Path; m != "" && (holds(m, cfg.Import.Staging) || holds(cfg.Import.Staging, m)) {
 		fail("import.staging: %s and mount.path %s must not lie in each other", cfg.Import.Staging, m)
 	}
-	return errors.Join(wrong...)
 }
-
-// importMethods are those that there are.
-var importMethods = []string{image.ImportStaged}
 
 func oneOf(fail func(string, ...any), key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {

@@ -11,7 +11,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/vitrine-image/vitrine/api"
-	"github.com/vitrine-image/vitrine/image"
 )
 
 // Config is the configuration file. Every key is explained in vitrined.toml beside this file; Default has the values of
@@ -23,6 +22,7 @@ type Config struct {
 	Stores   map[string]StoreConfig `toml:"stores"`
 	Images   ImagesConfig           `toml:"images"`
 	Import   ImportConfig           `toml:"import"`
+	Outgoing OutgoingConfig         `toml:"outgoing"`
 	Mount    MountConfig            `toml:"mount"`
 	Auth     AuthConfig             `toml:"auth"`
 	Policy   PolicyConfig           `toml:"policy"`
@@ -87,12 +87,6 @@ type ImagesConfig struct {
 	BufferMemory       Size   `toml:"buffer_memory"`
 }
 
-// ImportConfig is the section [import].
-type ImportConfig struct {
-	Methods []string `toml:"methods"`
-	Staging string   `toml:"staging"` // directory, "" for staging in the data directory
-}
-
 // MountConfig is the section [mount].
 type MountConfig struct {
 	Path            string      `toml:"path"` // "" mounts nothing
@@ -121,11 +115,12 @@ func Default() Config {
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
 			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},
-		Import: ImportConfig{Methods: []string{image.ImportStaged}},
-		Mount:  MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
-		Auth:   defaultAuth(),
-		Policy: defaultPolicy(),
-		Log:    LogConfig{Level: "info", Format: "auto"},
+		Import:   defaultImport(),
+		Outgoing: defaultOutgoing(),
+		Mount:    MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
+		Auth:     defaultAuth(),
+		Policy:   defaultPolicy(),
+		Log:      LogConfig{Level: "info", Format: "auto"},
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/outbound"
 	"github.com/vitrine-image/vitrine/keeper"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
 )
@@ -66,11 +67,12 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 
 // A daemon is what Run holds between its start and its end.
 type daemon struct {
-	cfg     Config
-	log     *slog.Logger
-	service *imageservice.Service
-	auth    auth.Authenticator
-	closers []func() error // called last first
+	cfg      Config
+	log      *slog.Logger
+	service  *imageservice.Service
+	auth     auth.Authenticator
+	outgoing *outbound.Client
+	closers  []func() error // called last first
 }
 
 func (d *daemon) onClose(fn func() error) { d.closers = append(d.closers, fn) }
@@ -115,10 +117,14 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.onClose(func() error { rules.Close(); return nil })
+	imports, err := d.openImports()
+	if err != nil {
+		return err
+	}
 	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota},
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Import: imageservice.ImportConfig{Methods: d.cfg.Import.Methods}, Logger: d.log})
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Import: imports, Logger: d.log})
 	if err != nil {
 		return err
 	}
@@ -173,9 +179,14 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	if err != nil {
 		return err
 	}
+	imports, err := d.importer()
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return keeper.Run(jobs, d.log, d.jobs()...) })
+	g.Go(func() error { return imports.Run(jobs) })
 	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)
 	for _, l := range listeners {
 		d.log.Info("listening", "address", address(l.Addr()))
@@ -232,7 +243,7 @@ func (d *daemon) handler() (http.Handler, error) {
 	return api.New(api.Config{
 		CORS: c.cors(), Proxies: proxies, Rates: d.cfg.Limits.rates(),
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
-		Auth:   d.auth, Stores: d.service.Stores(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
+		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
 		Ready: d.service.CheckReady, DisableFile: c.DisableFile,
 	})

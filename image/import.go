@@ -1,5 +1,12 @@
 package image
 
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // The import methods.
 const (
 	ImportStaged   = "glance-direct"   // of data that was staged
@@ -10,3 +17,88 @@ const (
 
 // ImportMethods returns every import method.
 func ImportMethods() []string { return []string{ImportStaged, ImportURL, ImportCopy, ImportDownload} }
+
+// The properties in which an image tells of its import. Clients see them and cannot set them.
+const (
+	PropertyImporting    = "os_glance_importing_to_stores" // ids of the stores that are still to get the data, with commas
+	PropertyFailedImport = "os_glance_failed_import"       // ids of those that did not get it
+	PropertyImportTask   = "os_glance_import_task"         // id of the task; while it is there nobody else may import
+)
+
+// IsBookkeeping reports whether a property is the server's own.
+func IsBookkeeping(property string) bool { return strings.HasPrefix(property, "os_glance") }
+
+// An Import asks for the data of an image, or for further copies of it.
+type Import struct {
+	Method string
+	URL    string // of ImportURL
+
+	// Of Store, Stores and AllStores one may be set; with none of them the default store gets the data.
+	Store     string   // as the request's header names it
+	Stores    []string // as its body names them
+	AllStores bool     // every store that takes data, and for ImportCopy does not have it
+	// AllowFailure makes the import a success if one of its stores gets the data.
+	AllowFailure bool
+}
+
+// An ImportPlan is what an importer needs to carry an import out, and to take it up again: the State of its task.
+type ImportPlan struct {
+	Method       string   `json:"method"`
+	URL          string   `json:"url,omitempty"`
+	Stores       []string `json:"stores"`
+	AllowFailure bool     `json:"allow_failure,omitempty"`
+	Roles        []string `json:"roles,omitempty"` // of who asked
+
+	Attempts int      `json:"attempts,omitempty"` // how often the task was taken up
+	Staged   bool     `json:"staged,omitempty"`   // the data lies in the staging area
+	Steps    []string `json:"steps,omitempty"`    // what was done with it there
+	Failed   []string `json:"failed,omitempty"`   // stores that did not get it
+}
+
+// Plan returns the plan of an import.
+func (t *Task) Plan() (*ImportPlan, error) {
+	plan := &ImportPlan{}
+	if err := json.Unmarshal(t.State, plan); err != nil {
+		return nil, fmt.Errorf("state of task %s: %w", t.ID, err)
+	}
+	return plan, nil
+}
+
+// SetPlan makes it the plan of the task.
+func (t *Task) SetPlan(plan *ImportPlan) error {
+	state, err := json.Marshal(plan)
+	t.State = state
+	return err
+}
+
+// Has reports whether the store has a copy of the image's data.
+func (img *Image) Has(store string) bool {
+	return slices.ContainsFunc(img.Locations, func(l Location) bool { return l.Store == store })
+}
+
+// SetBookkeeping sets one of the properties of imports.
+func (img *Image) SetBookkeeping(property, value string) {
+	if img.Properties == nil {
+		img.Properties = make(map[string]string)
+	}
+	img.Properties[property] = value
+}
+
+// AddListed and DropListed change a property that lists stores.
+func (img *Image) AddListed(property string, stores ...string) {
+	img.DropListed(property, stores...)
+	img.SetBookkeeping(property, strings.Join(append(img.listed(property), stores...), ","))
+}
+
+// DropListed is like AddListed. The property stays, empty when no store is left.
+func (img *Image) DropListed(property string, stores ...string) {
+	left := slices.DeleteFunc(img.listed(property), func(id string) bool { return slices.Contains(stores, id) })
+	img.SetBookkeeping(property, strings.Join(left, ","))
+}
+
+func (img *Image) listed(property string) []string {
+	if img.Properties[property] == "" {
+		return nil
+	}
+	return strings.Split(img.Properties[property], ",")
+}

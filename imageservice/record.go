@@ -181,7 +181,7 @@ func (s *Session) change(ctx context.Context, id image.ID, rule string, fn func(
 // checkQuotas refuses properties and tags that are added beyond a limit. What an image has already it keeps when the limit
 // is lowered, and may give away in parts.
 func (s *Service) checkQuotas(before, after *image.Image) error {
-	if n := len(after.Properties); s.limits.Properties >= 0 && n > s.limits.Properties {
+	if n := countProperties(after); s.limits.Properties >= 0 && n > s.limits.Properties {
 		for name := range after.Properties {
 			if _, had := before.Properties[name]; !had {
 				return &image.QuotaError{Resource: "image_property_quota", Limit: int64(s.limits.Properties), Attempted: int64(n)}
@@ -196,4 +196,14 @@ func (s *Service) checkQuotas(before, after *image.Image) error {
 		}
 	}
 	return nil
+}
+
+// countProperties counts those that are not the server's own.
+func countProperties(img *image.Image) (n int) {
+	for name := range img.Properties {
+		if !image.IsBookkeeping(name) {
+			n++
+		}
+	}
+	return n
 }

@@ -62,6 +62,7 @@ type Service struct {
 	now         func() time.Time
 	holds       *holds
 	imports     ImportConfig
+	tasks       *running
 	applied     func(ctx context.Context, sequence int64) error // see Follow
 
 	collecting sync.Mutex // one collection of garbage at a time
@@ -84,7 +85,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits,
 		policy: cfg.Policy, protections: cfg.Protections,
-		trash: cfg.TrashInUse, imports: cfg.Import, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
+		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc)}
 	if err := s.checkImports(); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -17,7 +18,13 @@ import (
 // ImportConfig says how images are imported.
 type ImportConfig struct {
 	Methods []string // those that are enabled, of image.ImportMethods; none needs no staging area
+	// CheckURL judges a URL that somebody wants to be fetched; needed for image.ImportURL. Errors: image.ErrInvalid, with the
+	// reason as its text.
+	CheckURL  func(ctx context.Context, rawURL string) error
+	KeepTasks time.Duration // how long a task is kept that has ended, 0 for two days
 }
+
+func (c *ImportConfig) keepTasks() time.Duration { return cmp.Or(c.KeepTasks, 48*time.Hour) }
 
 // checkImports refuses a configuration that cannot work.
 func (s *Service) checkImports() error {
@@ -25,6 +32,9 @@ func (s *Service) checkImports() error {
 		if !slices.Contains(image.ImportMethods(), method) {
 			return fmt.Errorf("imageservice: %q is no import method", method)
 		}
+	}
+	if s.imports.CheckURL == nil && slices.Contains(s.imports.Methods, image.ImportURL) {
+		return errors.New("imageservice: nobody says which URLs may be fetched")
 	}
 	if _, ok := s.staging(); !ok && len(s.imports.Methods) > 0 {
 		return errors.New("imageservice: there are import methods, and no store to stage data in")

@@ -30,7 +30,7 @@ func uploadCommand(a *app) *cobra.Command {
 			if err := a.upload(cmd, a.conn, img.ID, src, store); err != nil {
 				return onImage(args[0], fmt.Errorf("upload %s: %w", src.name, err))
 			}
-			return a.showAfter(cmd, args[0], img.ID)
+			return a.writeChanged(cmd, args[0], img.ID)
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "`FILE` with the data, - for standard input")
@@ -71,7 +71,7 @@ func stageCommand(a *app) *cobra.Command {
 			if err := a.stage(cmd, img.ID, src); err != nil {
 				return onImage(args[0], fmt.Errorf("stage %s: %w", src.name, err))
 			}
-			return a.showAfter(cmd, args[0], img.ID)
+			return a.writeChanged(cmd, args[0], img.ID)
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "`FILE` with the data, - for standard input")
@@ -85,16 +85,4 @@ func (a *app) stage(cmd *cobra.Command, id image.ID, src *source) error {
 	bar := a.newBar(cmd.ErrOrStderr(), "uploading", src.size, 0)
 	defer bar.finish()
 	return a.conn.Stage(cmd.Context(), id, client.Upload{Body: bar.reader(src.r), Size: src.size})
-}
-
-// showAfter writes the image, which was changed, if documents are wanted.
-func (a *app) showAfter(cmd *cobra.Command, ref string, id image.ID) error {
-	if !a.json {
-		return nil
-	}
-	img, err := a.conn.Get(cmd.Context(), id)
-	if err != nil {
-		return onImage(ref, err)
-	}
-	return a.writeImage(cmd.OutOrStdout(), img)
 }

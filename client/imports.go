@@ -1,0 +1,41 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/vitrine-image/vitrine/image"
+)
+
+// Import asks for the data of an image, or for copies of it; it returns before the work is done, which the image's status and
+// tasks tell of.
+// Errors: image.ErrInvalid, image.ErrNotFound, image.ErrForbidden, image.ErrTooLarge, and image.ErrConflict when the image's
+// status or formats do not allow the method, when another import is under way, and for an unknown store.
+func (c *Client) Import(ctx context.Context, id image.ID, imp image.Import) error {
+	method := map[string]any{"name": imp.Method}
+	if imp.URL != "" {
+		method["uri"] = imp.URL
+	}
+	doc := map[string]any{"method": method}
+	if imp.Stores != nil {
+		doc["stores"] = imp.Stores
+	}
+	if imp.AllStores {
+		doc["all_stores"] = true
+	}
+	if imp.AllowFailure {
+		doc["all_stores_must_succeed"] = false
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return fmt.Errorf("request to %s: %w", c.endpoint, err)
+	}
+	r := request{method: http.MethodPost, path: imagePath(id, "import"), body: body, header: map[string]string{"Content-Type": "application/json"}}
+	if imp.Store != "" {
+		r.header["X-Image-Meta-Store"] = imp.Store
+	}
+	_, err = c.call(ctx, r)
+	return err
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/commandline"
+)
+
+// An importing is one run of image import.
+type importing struct {
+	*app
+	image.Import
+	copy, noWait bool
+}
+
+func importCommand(a *app) *cobra.Command {
+	i := &importing{app: a}
+	cmd := &cobra.Command{
+		Use:   "import IMAGE",
+		Short: "Let the server fetch the data of an image, or copy it",
+		Long: "Let the server bring data into its stores: what was staged, what is behind a URL, or for --copy what an active image has in\n" +
+			"another store. The command waits until that is done, and tells how far it is and why it failed.",
+		Example: "  vitrine image import --url https://cloud.example.org/debian-12.qcow2 debian-12\n" +
+			"  vitrine image import --copy --all-stores debian-12",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeImages(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return i.run(cmd, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&i.URL, "url", "", "`URL` of the data (default: what image stage left)")
+	flags.BoolVar(&i.copy, "copy", false, "copy the data of an active image into further stores")
+	flags.StringSliceVar(&i.Stores, "store", nil, "`STORE` that shall have the data; may be given several times")
+	flags.BoolVar(&i.AllStores, "all-stores", false, "have the data in every store")
+	flags.BoolVar(&i.AllowFailure, "allow-failure", false, "be content when one of several stores has the data")
+	flags.BoolVar(&i.noWait, "no-wait", false, "return as soon as the server has accepted the work")
+	cmd.RegisterFlagCompletionFunc("store", a.completeStores)
+	cmd.MarkFlagsMutuallyExclusive("url", "copy")
+	cmd.MarkFlagsMutuallyExclusive("store", "all-stores")
+	return cmd
+}
+
+func (i *importing) run(cmd *cobra.Command, ref string) error {
+	switch {
+	case i.copy:
+		i.Method = image.ImportCopy
+	case i.URL != "":
+		i.Method = image.ImportURL
+	case cmd.Flags().Changed("url"):
+		return commandline.Usagef("--url is empty")
+	default:
+		i.Method = image.ImportStaged
+	}
+	ctx := cmd.Context()
+	img, err := i.find(ctx, ref)
+	if err != nil {
+		return err
+	}
+	before, err := newestTask(ctx, i.conn, img.ID)
+	if err == nil {
+		err = i.conn.Import(ctx, img.ID, i.Import)
+	}
+	if err == nil && !i.noWait {
+		err = i.wait(ctx, cmd.ErrOrStderr(), img.ID, before)
+	}
+	if err != nil {
+		return onImage(ref, fmt.Errorf("import: %w", err))
+	}
+	return i.writeChanged(cmd, ref, img.ID)
+}
+
+// newestTask returns the task of the image that was made last, nil when there is none.
+func newestTask(ctx context.Context, conn *client.Client, id image.ID) (*image.Task, error) {
+	tasks, err := conn.ImageTasks(ctx, id)
+	if err != nil || len(tasks) == 0 {
+		return nil, err
+	}
+	return tasks[0], nil
+}
+
+// wait returns when the task that came after another one has ended.
+func (i *importing) wait(ctx context.Context, w io.Writer, id image.ID, before *image.Task) error {
+	told := ""
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		task, err := newestTask(ctx, i.conn, id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case task == nil, before != nil && task.ID == before.ID: // there was nothing to do
+			return nil
+		case task.Status == image.TaskSuccess:
+			return nil
+		case task.Status == image.TaskFailure:
+			return errors.New(task.Message)
+		}
+		if told != task.Message && !i.quiet {
+			told = task.Message
+			fmt.Fprintf(w, "vitrine: %s\n", printable(told))
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

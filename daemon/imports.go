@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/importer"
+	"github.com/vitrine-image/vitrine/internal/outbound"
+)
+
+// ImportConfig is the section [import].
+type ImportConfig struct {
+	Methods  []string `toml:"methods"`
+	Staging  string   `toml:"staging"` // directory, "" for staging in the data directory
+	Workers  int      `toml:"workers"`
+	KeepTask Duration `toml:"keep_tasks"`
+}
+
+// OutgoingConfig is the section [outgoing].
+type OutgoingConfig struct {
+	AllowedSchemes    []string `toml:"allowed_schemes"`
+	DisallowedSchemes []string `toml:"disallowed_schemes"`
+	AllowedHosts      []string `toml:"allowed_hosts"`
+	DisallowedHosts   []string `toml:"disallowed_hosts"`
+	AllowedPorts      []int    `toml:"allowed_ports"`
+	DisallowedPorts   []int    `toml:"disallowed_ports"`
+	AllowNetworks     []string `toml:"allow_networks"`
+	DenyNetworks      []string `toml:"deny_networks"`
+	CAFile            string   `toml:"ca_file"`
+	Proxy             string   `toml:"proxy"`
+	StallTimeout      Duration `toml:"stall_timeout"`
+	TotalTimeout      Duration `toml:"total_timeout"`
+}
+
+func defaultImport() ImportConfig {
+	return ImportConfig{Methods: importMethods(), Workers: 4, KeepTask: 48 * Hour}
+}
+
+func defaultOutgoing() OutgoingConfig {
+	return OutgoingConfig{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}, StallTimeout: Minute, TotalTimeout: 24 * Hour}
+}
+
+// importMethods are those that can be configured.
+func importMethods() []string {
+	return []string{image.ImportStaged, image.ImportURL, image.ImportCopy}
+}
+
+// policy checks the lists and returns what they say.
+func (c *OutgoingConfig) policy() (*outbound.Policy, error) {
+	return outbound.NewPolicy(outbound.PolicyConfig{AllowedSchemes: c.AllowedSchemes, DisallowedSchemes: c.DisallowedSchemes,
+		AllowedHosts: c.AllowedHosts, DisallowedHosts: c.DisallowedHosts, AllowedPorts: c.AllowedPorts, DisallowedPorts: c.DisallowedPorts,
+		AllowNetworks: c.AllowNetworks, DenyNetworks: c.DenyNetworks})
+}
+
+func (c *OutgoingConfig) open(log *slog.Logger) (*outbound.Client, error) {
+	policy, err := c.policy()
+	if err != nil {
+		return nil, err
+	}
+	return outbound.New(outbound.Config{Policy: policy, CAFile: c.CAFile, Proxy: c.Proxy, StallTimeout: time.Duration(c.StallTimeout),
+		TotalTimeout: time.Duration(c.TotalTimeout), Logger: log})
+}
+
+// checkImport reports what is wrong with both sections.
+func (cfg *Config) checkImport() error {
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	for _, method := range cfg.Import.Methods {
+		oneOf(fail, "import.methods", method, importMethods()...)
+	}
+	positive(fail, "import.workers", cfg.Import.Workers)
+	positive(fail, "import.keep_tasks", cfg.Import.KeepTask)
+	checkStaging(fail, cfg)
+	positive(fail, "outgoing.stall_timeout", cfg.Outgoing.StallTimeout)
+	positive(fail, "outgoing.total_timeout", cfg.Outgoing.TotalTimeout)
+	if _, err := cfg.Outgoing.policy(); err != nil {
+		fail("[outgoing]: %w", err)
+	}
+	return errors.Join(wrong...)
+}
+
+// openImports returns what the service needs to know of imports. Its client is closed with the daemon.
+func (d *daemon) openImports() (imageservice.ImportConfig, error) {
+	client, err := d.cfg.Outgoing.open(d.log)
+	if err != nil {
+		return imageservice.ImportConfig{}, err
+	}
+	d.outgoing = client
+	d.onClose(func() error { client.Close(); return nil })
+	return imageservice.ImportConfig{Methods: d.cfg.Import.Methods, CheckURL: client.Check, KeepTasks: time.Duration(d.cfg.Import.KeepTask)}, nil
+}
+
+// importer carries out what the service accepts.
+func (d *daemon) importer() (*importer.Importer, error) {
+	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Workers: d.cfg.Import.Workers,
+		MaxSize: int64(d.cfg.Images.SizeCap), Logger: d.log})
+}

@@ -1,0 +1,263 @@
+package imageservice
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// What an importer does step by step. Each step is recorded in one transaction together with what of the plan is done, and
+// refuses to act on a task that is another's by then.
+
+// ImportedImage returns the image of a task. Error: image.ErrGone when it was deleted.
+func (s *Service) ImportedImage(ctx context.Context, task *image.Task) (img *image.Image, err error) {
+	err = s.db.View(ctx, func(tx metadata.Tx) error {
+		img, err = tx.Image(task.ImageID)
+		return err
+	})
+	if errors.Is(err, image.ErrNotFound) {
+		err = errDeletedImporting
+	}
+	return img, err
+}
+
+var errDeletedImporting = image.Errorf(image.ErrGone, "The image was deleted while it was being imported.")
+
+// OpenStaged opens what lies in the staging area for the image.
+func (s *Service) OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error) {
+	var staged image.Staged
+	err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+		staged, err = tx.Staged(img.Number)
+		return err
+	})
+	if errors.Is(err, image.ErrNotFound) {
+		return nil, image.Errorf(image.ErrDataMissing, "No data of image %s is staged.", img.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	store, _ := s.staging()
+	r, err := store.Open(ctx, staged.Location)
+	if err == nil && r.Size() != staged.Size {
+		r.Close()
+		err = image.Errorf(image.ErrDataMissing, "The staged data of image %s has %d bytes instead of %d.", img.ID, r.Size(), staged.Size)
+	}
+	return r, err
+}
+
+// OpenImported opens the best copy of the image's data.
+func (s *Service) OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error) {
+	return s.openData(ctx, img, nil)
+}
+
+// Receive stores the data of req, of which Store and Object are set here, in a store or the staging area, and records that with
+// the plan. What is stored besides other copies must be equal to them. The image becomes active with the last of the plan's
+// stores, or with the first one if others may fail. When it fails nothing is left.
+func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, storeID string, req ingest.Request) error {
+	img, err := s.ImportedImage(ctx, task)
+	if err != nil {
+		return err
+	}
+	store, _ := s.stores.Get(storeID)
+	writer, ok := store.(imagestore.Writer)
+	if !ok {
+		return image.Errorf(image.ErrStoreReadOnly, "Store %q takes no new data, or is not configured any more.", storeID)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	res := image.Upload{ID: rand.Text(), Number: img.Number, ImageID: img.ID, Store: storeID, Instance: s.instance, Bytes: req.Size}
+	s.remember(res.ID, cancel)
+	defer s.forget(res.ID)
+	if err := s.reserveImport(ctx, task, &res, writer); err != nil {
+		return err
+	}
+	req.Store, req.Object = writer, imagestore.Object{ImageID: img.ID, Name: res.Object}
+	if req.MaxSize == 0 {
+		req.MaxSize = s.limits.ImageSize
+	}
+	result, err := s.ingest.Copy(ctx, req)
+	switch {
+	case errors.Is(err, image.ErrConflict):
+		err = inTheWay(res, err)
+	case err == nil && storeID == imagestore.Staging:
+		err = s.recordFetched(ctx, task, plan, res, result)
+	case err == nil:
+		err = s.recordCopy(ctx, task, plan, res, result)
+	}
+	if err == nil {
+		s.log.InfoContext(ctx, "image data imported", "image_id", img.ID, "task_id", task.ID, "store", storeID, "bytes", result.Size)
+		return nil
+	}
+	if cause := context.Cause(ctx); cause == errDeleted {
+		err = errDeletedImporting
+	}
+	s.warnOfStore(ctx, res, err)
+	return s.abandon(context.WithoutCancel(ctx), res, err)
+}
+
+// reserveImport records where the bytes will go.
+func (s *Service) reserveImport(ctx context.Context, task *image.Task, res *image.Upload, store imagestore.Writer) error {
+	plain := store.Locate(imagestore.Object{ImageID: res.ImageID, Name: string(res.ImageID)})
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		if _, err := s.ownTask(tx, task.ID); err != nil {
+			return err
+		}
+		if _, err := tx.ImageByNumber(res.Number); err != nil {
+			if errors.Is(err, image.ErrNotFound) {
+				return errDeletedImporting
+			}
+			return err
+		}
+		var err error
+		res.Started = s.timestamp()
+		if res.Object, err = objectName(tx, *res, plain); err != nil {
+			return err
+		}
+		return tx.AddUpload(*res)
+	})
+}
+
+// savePlan records how far the plan has come.
+func (s *Service) savePlan(tx metadata.WriteTx, id image.ID, plan *image.ImportPlan) error {
+	task, err := s.ownTask(tx, id)
+	if err != nil {
+		return err
+	}
+	task.UpdatedAt = s.timestamp()
+	return cmp.Or(task.SetPlan(plan), tx.SaveTask(task))
+}
+
+// recordFetched records what now lies in the staging area; what lay there before becomes garbage.
+func (s *Service) recordFetched(ctx context.Context, task *image.Task, plan *image.ImportPlan, res image.Upload, result ingest.Result) error {
+	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		img, err := reservedImage(tx, res)
+		if err != nil {
+			return err
+		}
+		done := *plan
+		done.Staged = true
+		return cmp.Or(s.savePlan(tx, task.ID, &done), tx.RemoveUpload(res.ID),
+			tx.SaveStaged(image.Staged{Number: img.Number, ImageID: img.ID, Location: result.Location, Size: result.Size, Since: s.timestamp()}))
+	})
+	if err == nil {
+		plan.Staged = true
+	}
+	return err
+}
+
+// recordCopy records a copy in a store.
+func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.ImportPlan, res image.Upload, result ingest.Result) error {
+	var done trace
+	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		done = trace{}
+		img, err := reservedImage(tx, res)
+		if err != nil {
+			return err
+		}
+		if err := s.savePlan(tx, task.ID, plan); err != nil {
+			return err
+		}
+		if err := addCopy(img, result); err != nil {
+			return err
+		}
+		img.DropListed(image.PropertyImporting, res.Store)
+		before := img.Status
+		complete := !slices.ContainsFunc(plan.Stores, func(id string) bool { return !img.Has(id) })
+		if img.Status == image.Importing && (complete || plan.AllowFailure) {
+			if err := img.SetStatus(image.Active); err != nil {
+				return err
+			}
+		}
+		img.UpdatedAt = s.timestamp()
+		if err := tx.RemoveUpload(res.ID); err != nil {
+			return err
+		}
+		return done.save(tx, img, before)
+	})
+	if err == nil {
+		s.follow(ctx, done)
+	}
+	return err
+}
+
+// addCopy adds a location, and what is known of the data with the first one. Error: image.ErrCorrupt when the copies differ.
+func addCopy(img *image.Image, result ingest.Result) error {
+	if len(img.Locations) == 0 {
+		img.Size, img.VirtualSize = &result.Size, result.VirtualSize
+		img.Checksum, img.HashAlgo, img.HashValue = result.Checksum, result.HashAlgo, result.HashValue
+	} else if img.Size != nil && *img.Size != result.Size ||
+		img.HashAlgo == result.HashAlgo && img.HashValue != result.HashValue || img.Checksum != "" && img.Checksum != result.Checksum {
+		return image.Errorf(image.ErrCorrupt, "The data in store %q is corrupt: it is not what was uploaded.", img.Locations[0].Store)
+	}
+	img.Locations = append(img.Locations, result.Location)
+	return nil
+}
+
+// EndImport ends a task: with success, or for the reason that message tells. An image that did not become active is queued again,
+// and what is staged of it, and what was stored of an import that failed, is removed.
+func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error {
+	var done trace
+	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		done = trace{}
+		now, err := s.ownTask(tx, task.ID)
+		if err != nil {
+			return err
+		}
+		status := image.TaskSuccess
+		if failed {
+			status = image.TaskFailure
+		}
+		if err := now.SetStatus(status, s.timestamp(), s.imports.keepTasks()); err != nil {
+			return err
+		}
+		now.Message = message
+		if err := tx.SaveTask(now); err != nil {
+			return err
+		}
+		img, err := tx.Image(task.ImageID)
+		if errors.Is(err, image.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		before := img.Status
+		return cmp.Or(s.conclude(img, task, plan, failed), tx.RemoveStaged(img.Number), done.save(tx, img, before))
+	})
+	if err != nil {
+		return err
+	}
+	s.follow(ctx, done)
+	if err := s.collect(ctx, func(g image.Garbage) bool { return g.ImageID == task.ImageID }); err != nil {
+		s.log.WarnContext(ctx, "data of an import stays for now", "image_id", task.ImageID, "task_id", task.ID, "error", err)
+	}
+	return nil
+}
+
+// conclude brings the image to where its import left it.
+func (s *Service) conclude(img *image.Image, task *image.Task, plan *image.ImportPlan, failed bool) error {
+	if img.Properties[image.PropertyImportTask] == string(task.ID) {
+		delete(img.Properties, image.PropertyImportTask)
+	}
+	img.DropListed(image.PropertyImporting, plan.Stores...)
+	img.UpdatedAt = s.timestamp()
+	if failed {
+		img.Locations = slices.DeleteFunc(img.Locations, func(l image.Location) bool { return slices.Contains(plan.Stores, l.Store) })
+	}
+	for _, id := range plan.Stores {
+		if !img.Has(id) {
+			img.AddListed(image.PropertyFailedImport, id)
+		}
+	}
+	if img.Status == image.Importing {
+		return img.SetStatus(image.Queued)
+	}
+	return nil
+}

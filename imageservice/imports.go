@@ -1,0 +1,267 @@
+package imageservice
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/internal/requestid"
+	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
+)
+
+// How long an import may stand still before another one may take its place.
+const (
+	stuckPending    = 2 * time.Hour
+	stuckProcessing = time.Hour
+)
+
+// Import asks for the data of an image, or for copies of it, and returns once a task has that to do.
+// Errors, in the order in which they are looked for: image.ErrInvalid for a method that is not enabled; image.ErrNotFound;
+// image.ErrConflict when the image's status or formats do not allow the method; image.ErrForbidden; image.ErrConflict while
+// another import is under way, and for an unknown store; image.ErrInvalid for stores that cannot take the data, and for a URL
+// that is refused.
+func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) error {
+	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
+		return image.Errorf(image.ErrInvalid, "Unknown import method name '%s'.", imp.Method)
+	}
+	var stolen image.ID
+	err := retry(ctx, func() error {
+		seen, member, err := s.loadImport(ctx, id, imp)
+		if err != nil {
+			return err
+		}
+		rule := policy.ModifyImage
+		if imp.Method == image.ImportCopy {
+			rule = policy.CopyImage
+		}
+		if err := s.check(ctx, seen, member, rule); err != nil {
+			return err
+		}
+		if err := s.svc.policy.Check(ctx, s.caller, policy.AddTask, policy.ForProject(s.caller.ProjectID)); err != nil {
+			return err
+		}
+		if err := s.svc.checkLock(ctx, seen); err != nil {
+			return err
+		}
+		stores, err := s.svc.storesFor(imp, seen)
+		if err != nil {
+			return err
+		}
+		if err := s.svc.checkURL(ctx, imp); err != nil || len(stores) == 0 {
+			return err
+		}
+		task, err := s.newImport(ctx, seen, imp, stores)
+		if err != nil {
+			return err
+		}
+		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+			img, err := s.unchanged(tx, seen)
+			if err != nil {
+				return err
+			}
+			if stolen, err = s.svc.steal(tx, img); err != nil {
+				return err
+			}
+			return s.svc.begin(tx, img, task, imp, stores)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	s.svc.cancelTask(stolen)
+	s.svc.wakeImporter()
+	return nil
+}
+
+// loadImport returns an image that the method can be used on now, and the caller's project if it is shared with it.
+func (s *Session) loadImport(ctx context.Context, id image.ID, imp image.Import) (img *image.Image, member string, err error) {
+	staged := true
+	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
+		if img, member, err = s.load(tx, id); err != nil {
+			return err
+		}
+		if imp.Method == image.ImportStaged {
+			_, err = tx.Staged(img.Number)
+			if staged = err == nil; errors.Is(err, image.ErrNotFound) {
+				err = nil
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	want := map[string]image.Status{image.ImportStaged: image.Uploading, image.ImportCopy: image.Active}[imp.Method]
+	if want == "" {
+		want = image.Queued
+	}
+	switch {
+	case img.Status != want:
+		return nil, "", image.Errorf(image.ErrConflict, "Image %s is %s: it must be %s for the import method %s.", id, img.Status, want, imp.Method)
+	case !staged:
+		return nil, "", image.Errorf(image.ErrConflict, "The data of image %s is still being staged.", id)
+	case img.ContainerFormat == "":
+		return nil, "", image.Errorf(image.ErrConflict, "'container_format' needs to be set before import")
+	case img.DiskFormat == "":
+		return nil, "", image.Errorf(image.ErrConflict, "'disk_format' needs to be set before import")
+	}
+	return img, member, nil
+}
+
+// lockHolder returns the task that holds the image's lock, nil if none does any more.
+func (s *Service) lockHolder(tx metadata.Tx, img *image.Image) (*image.Task, error) {
+	id, locked := img.Properties[image.PropertyImportTask]
+	if !locked {
+		return nil, nil
+	}
+	task, err := tx.Task(image.ID(id))
+	if errors.Is(err, image.ErrNotFound) || err == nil && task.Status.Ended() {
+		return nil, nil
+	}
+	return task, err
+}
+
+// checkLock refuses an import while there is another one that does not stand still. Error: image.ErrConflict.
+func (s *Service) checkLock(ctx context.Context, img *image.Image) error {
+	return s.db.View(ctx, func(tx metadata.Tx) error {
+		task, err := s.lockHolder(tx, img)
+		if err != nil || task == nil {
+			return err
+		}
+		limit := stuckProcessing
+		if task.Status == image.TaskPending {
+			limit = stuckPending
+		}
+		if s.now().Sub(task.UpdatedAt) < limit {
+			return image.Errorf(image.ErrConflict, "Image %s has an import under way: task %s.", img.ID, task.ID)
+		}
+		return nil
+	})
+}
+
+// steal ends the task that holds the lock, if there is one, and returns its id.
+func (s *Service) steal(tx metadata.WriteTx, img *image.Image) (image.ID, error) {
+	task, err := s.lockHolder(tx, img)
+	if err != nil || task == nil {
+		return "", err
+	}
+	task.Message = "The task stood still for too long, and another import took its place."
+	if err := task.SetStatus(image.TaskFailure, s.timestamp(), s.imports.keepTasks()); err != nil {
+		return "", err
+	}
+	return task.ID, tx.SaveTask(task)
+}
+
+// storesFor returns the ids of the stores that get the data, none if those that were asked for have it.
+func (s *Service) storesFor(imp image.Import, img *image.Image) ([]string, error) {
+	switch {
+	case imp.AllStores && (imp.Store != "" || len(imp.Stores) > 0):
+		return nil, image.Errorf(image.ErrInvalid, "All_stores parameter can't be used with x-image-meta-store header or stores parameter")
+	case imp.Store != "" && len(imp.Stores) > 0:
+		return nil, image.Errorf(image.ErrInvalid, "Stores parameter and x-image-meta-store header can't be both specified")
+	}
+	copying := imp.Method == image.ImportCopy
+	var ids []string
+	if imp.AllStores {
+		for _, e := range s.stores.Entries() {
+			if _, writes := e.Store.(imagestore.Writer); writes && !imagestore.Reserved(e.ID) && !(copying && img.Has(e.ID)) {
+				ids = append(ids, e.ID)
+			}
+		}
+		return ids, nil
+	}
+	wanted := imp.Stores
+	if imp.Store != "" {
+		wanted = []string{imp.Store}
+	}
+	if len(wanted) == 0 {
+		wanted = []string{s.stores.Default()}
+	}
+	for _, id := range wanted {
+		store, ok := s.stores.Get(id)
+		if !ok || imagestore.Reserved(id) {
+			return nil, image.Errorf(image.ErrConflict, "There is no store %q.", id)
+		}
+		if _, writes := store.(imagestore.Writer); !writes {
+			return nil, image.Errorf(image.ErrInvalid, "Store %q takes no new data.", id)
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range ids {
+		if copying && img.Has(id) {
+			return nil, image.Errorf(image.ErrInvalid, "Image %s is already present at store '%s'", img.ID, id)
+		}
+	}
+	if imp.AllowFailure && len(s.Stores()) < 2 {
+		return nil, image.Errorf(image.ErrInvalid, "All_stores_must_succeed can only be set to false where there are several stores.")
+	}
+	return ids, nil
+}
+
+// checkURL asks the filter of outgoing requests.
+func (s *Service) checkURL(ctx context.Context, imp image.Import) error {
+	if imp.Method != image.ImportURL {
+		return nil
+	}
+	err := s.imports.CheckURL(ctx, imp.URL)
+	if errors.Is(err, image.ErrInvalid) {
+		return image.Errorf(image.ErrInvalid, "%s", err) // its own type is not known above
+	}
+	return err
+}
+
+// newImport returns the task of an import.
+func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Import, stores []string) (*image.Task, error) {
+	method := map[string]string{"name": imp.Method}
+	if imp.URL != "" {
+		method["uri"] = imp.URL
+	}
+	input, err := json.Marshal(map[string]any{
+		"image_id":   img.ID,
+		"backend":    stores,
+		"import_req": map[string]any{"method": method, "stores": stores, "all_stores_must_succeed": !imp.AllowFailure},
+	})
+	if err != nil {
+		return nil, err
+	}
+	now := s.svc.timestamp()
+	task := &image.Task{ID: image.NewID(), Type: image.TaskImageImport, Status: image.TaskPending, Owner: s.caller.ProjectID,
+		UserID: s.caller.UserID, RequestID: requestid.From(ctx), ImageID: img.ID, Input: input, CreatedAt: now, UpdatedAt: now}
+	return task, task.SetPlan(&image.ImportPlan{Method: imp.Method, URL: imp.URL, Stores: stores, AllowFailure: imp.AllowFailure,
+		Roles: s.caller.Roles, Staged: imp.Method == image.ImportStaged})
+}
+
+// begin records that the import has begun.
+func (s *Service) begin(tx metadata.WriteTx, img *image.Image, task *image.Task, imp image.Import, stores []string) error {
+	if imp.Method != image.ImportCopy {
+		if err := img.SetStatus(image.Importing); err != nil {
+			return err
+		}
+	}
+	img.SetBookkeeping(image.PropertyImportTask, string(task.ID))
+	img.AddListed(image.PropertyImporting, stores...)
+	img.DropListed(image.PropertyFailedImport, stores...)
+	img.UpdatedAt = s.timestamp()
+	if err := tx.SaveTask(task); err != nil {
+		return fmt.Errorf("store the task of an import: %w", err)
+	}
+	return tx.SaveImage(img)
+}
+
+// TaskAdded gets a value when a task was stored that an importer should take.
+func (s *Service) TaskAdded() <-chan struct{} { return s.tasks.added }
+
+func (s *Service) wakeImporter() {
+	select {
+	case s.tasks.added <- struct{}{}:
+	default:
+	}
+}

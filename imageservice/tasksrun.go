@@ -1,0 +1,175 @@
+package imageservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metadata"
+)
+
+// running knows the tasks that this process works on.
+type running struct {
+	added chan struct{} // gets a token when there is a new one
+
+	mu    sync.Mutex
+	tasks map[image.ID]context.CancelCauseFunc
+}
+
+func newRunning() *running {
+	return &running{added: make(chan struct{}, 1), tasks: make(map[image.ID]context.CancelCauseFunc)}
+}
+
+// start notes a task, unless it runs already.
+func (r *running) start(id image.ID, cancel context.CancelCauseFunc) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tasks[id] != nil {
+		return false
+	}
+	r.tasks[id] = cancel
+	return true
+}
+
+func (r *running) end(id image.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.tasks, id)
+}
+
+// cancelTask ends the work on a task in this process.
+func (s *Service) cancelTask(id image.ID) {
+	s.tasks.mu.Lock()
+	defer s.tasks.mu.Unlock()
+	if cancel := s.tasks.tasks[id]; cancel != nil {
+		cancel(errTaskTaken)
+	}
+}
+
+// errTaskTaken is told to who works on a task that is his no more: nothing of it is his business from then on.
+var errTaskTaken = errors.New("somebody else has the task now")
+
+// RunTask calls run with the oldest task that nobody works on, and reports whether there was one. The task is this process's
+// until run returns; a process that ends in between leaves it to the next. run gets a copy that is its own.
+func (s *Service) RunTask(ctx context.Context, run func(context.Context, *image.Task) error) (ran bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	task, err := s.takeTask(ctx, cancel)
+	if err != nil || task == nil {
+		return false, err
+	}
+	defer s.tasks.end(task.ID)
+	if err := run(ctx, task); err != nil && !errors.Is(err, errTaskTaken) && context.Cause(ctx) != errTaskTaken {
+		return true, fmt.Errorf("task %s of image %s: %w", task.ID, task.ImageID, err)
+	}
+	return true, nil
+}
+
+// takeTask makes a task this instance's.
+func (s *Service) takeTask(ctx context.Context, cancel context.CancelCauseFunc) (*image.Task, error) {
+	var open []*image.Task
+	var instances map[string]time.Time
+	err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+		if open, err = tx.OpenTasks(); err == nil {
+			instances, err = tx.Instances()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, seen := range open {
+		beat, alive := instances[seen.Instance]
+		mine := seen.Instance == s.instance
+		if !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen.ID, cancel) {
+			continue
+		}
+		task, err := s.lease(ctx, seen)
+		if task != nil {
+			return task, nil
+		}
+		s.tasks.end(seen.ID)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// lease names this instance in the task, if it still is as it was seen; else it returns nil.
+func (s *Service) lease(ctx context.Context, seen *image.Task) (task *image.Task, err error) {
+	err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		task = nil
+		now, err := tx.Task(seen.ID)
+		if errors.Is(err, image.ErrNotFound) {
+			return nil
+		}
+		if err != nil || now.Instance != seen.Instance || now.Status.Ended() {
+			return err
+		}
+		if now.Status == image.TaskPending {
+			if err := now.SetStatus(image.TaskProcessing, s.timestamp(), 0); err != nil {
+				return err
+			}
+		}
+		plan, err := now.Plan()
+		if err != nil {
+			return err
+		}
+		plan.Attempts++
+		if err := now.SetPlan(plan); err != nil {
+			return err
+		}
+		now.Instance, now.UpdatedAt = s.instance, s.timestamp()
+		task = now
+		return tx.SaveTask(now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return task, nil
+}
+
+// Progress records what the task has to say, if it still is this process's. Errors: one that ends the work if it is not.
+func (s *Service) Progress(ctx context.Context, task *image.Task, message string) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		now, err := s.ownTask(tx, task.ID)
+		if err != nil {
+			return err
+		}
+		now.Message, now.UpdatedAt = message, s.timestamp()
+		return tx.SaveTask(now)
+	})
+}
+
+// ownTask returns the task as it is, if this process still works on it. Error: errTaskTaken.
+func (s *Service) ownTask(tx metadata.Tx, id image.ID) (*image.Task, error) {
+	task, err := tx.Task(id)
+	if errors.Is(err, image.ErrNotFound) || err == nil && (task.Status.Ended() || task.Instance != s.instance) {
+		return nil, errTaskTaken
+	}
+	return task, err
+}
+
+// ReleaseTask gives a task back that the process cannot finish because it stops.
+func (s *Service) ReleaseTask(ctx context.Context, task *image.Task) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		now, err := s.ownTask(tx, task.ID)
+		if err != nil {
+			return err
+		}
+		plan, err := now.Plan()
+		if err != nil {
+			return err
+		}
+		plan.Attempts--
+		if err := now.SetPlan(plan); err != nil {
+			return err
+		}
+		now.Instance = ""
+		return tx.SaveTask(now)
+	})
+}

@@ -1,0 +1,126 @@
+// Package importer carries out the imports that the service has accepted: each is a task in the database, which survives a
+// restart. It fetches data into the staging area where that is needed, and brings it into each of the stores. What is recorded,
+// and when, is the service's business (see Images); what is done in which order, and what a person is told of it, is this
+// package's. Start reading at Importer.Run and work.
+package importer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/outbound"
+)
+
+// Images is what an importer needs of the service; *imageservice.Service has it.
+type Images interface {
+	RunTask(ctx context.Context, run func(context.Context, *image.Task) error) (ran bool, err error)
+	ReleaseTask(ctx context.Context, task *image.Task) error
+	Progress(ctx context.Context, task *image.Task, message string) error
+	EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error
+	TaskAdded() <-chan struct{}
+
+	ImportedImage(ctx context.Context, task *image.Task) (*image.Image, error)
+	OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error)
+	OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error)
+	Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, store string, req ingest.Request) error
+}
+
+// Config is what an Importer needs.
+type Config struct {
+	Images   Images
+	Outgoing *outbound.Client // for image.ImportURL
+	Workers  int              // imports at once, 0 for 4
+	MaxSize  int64            // bytes of an image, 0 for no limit
+	Logger   *slog.Logger     // nil discards
+	Now      func() time.Time // nil is time.Now
+}
+
+// An Importer works on tasks.
+type Importer struct {
+	images   Images
+	outgoing *outbound.Client
+	workers  int
+	maxSize  int64
+	log      *slog.Logger
+	now      func() time.Time
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Importer, error) {
+	if cfg.Images == nil {
+		return nil, errors.New("importer: no service")
+	}
+	imp := &Importer{images: cfg.Images, outgoing: cfg.Outgoing, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize,
+		log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now}
+	if imp.now == nil {
+		imp.now = time.Now
+	}
+	return imp, nil
+}
+
+// lookEvery is how often an importer looks for tasks that it was not told of: those of a process that died.
+const lookEvery = 30 * time.Second
+
+// Run works on tasks until ctx ends, and gives back what it has not finished then. It returns nil.
+func (imp *Importer) Run(ctx context.Context) error {
+	var g errgroup.Group
+	for range imp.workers {
+		g.Go(func() error {
+			imp.loop(ctx)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (imp *Importer) loop(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		ran, err := imp.images.RunTask(ctx, imp.run)
+		if err != nil && ctx.Err() == nil {
+			imp.log.ErrorContext(ctx, "an import could not be recorded and will be tried again", "error", err)
+		}
+		if ran && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case <-imp.images.TaskAdded():
+		}
+	}
+}
+
+// maxAttempts is how often a task is taken up: what ends the process each time is given up.
+const maxAttempts = 5
+
+// run works on one task to its end.
+func (imp *Importer) run(ctx context.Context, task *image.Task) error {
+	plan, err := task.Plan()
+	if err != nil {
+		return err
+	}
+	job := &job{Importer: imp, task: task, plan: plan}
+	err = job.work(ctx)
+	if ctx.Err() != nil {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer stop()
+		return imp.images.ReleaseTask(ctx, task)
+	}
+	if errors.Is(err, image.ErrUnavailable) { // the database, which has to record the end as well
+		return err
+	}
+	failed, message := job.outcome(ctx, err)
+	return imp.images.EndImport(ctx, task, plan, failed, message)
+}
+
+const releaseTimeout = 5 * time.Second

@@ -1,0 +1,156 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/ingest"
+)
+
+// A job is one task at work.
+type job struct {
+	*Importer
+	task *image.Task
+	plan *image.ImportPlan
+
+	copied int64   // bytes of the transfer that came last
+	errs   []error // of stores that may fail
+}
+
+// work brings the data into the stores. It can be called again after it was interrupted anywhere.
+func (j *job) work(ctx context.Context) error {
+	if j.plan.Attempts > maxAttempts {
+		return image.Errorf(image.ErrInterrupted, "The import was taken up %d times, and the server ended each time before it.", maxAttempts)
+	}
+	if j.plan.Method == image.ImportCopy {
+		return j.fill(ctx, j.images.OpenImported)
+	}
+	if j.direct() {
+		return j.fillFromURL(ctx)
+	}
+	if !j.plan.Staged {
+		if err := j.fetch(ctx, imagestore.Staging, ingest.Request{}); err != nil {
+			return err
+		}
+	}
+	return j.fill(ctx, j.images.OpenStaged)
+}
+
+// direct reports whether the data can go from its URL into a store without staging it: there is but one, and nothing is
+// to be done with the data before.
+func (j *job) direct() bool {
+	return j.plan.Method == image.ImportURL && len(j.plan.Stores) == 1 && !j.plan.Staged
+}
+
+// fillFromURL fetches the data into the only store.
+func (j *job) fillFromURL(ctx context.Context) error {
+	img, err := j.images.ImportedImage(ctx, j.task)
+	if err != nil || img.Has(j.plan.Stores[0]) {
+		return err
+	}
+	return j.fetch(ctx, j.plan.Stores[0], ingest.Request{DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat})
+}
+
+// fill brings the data that open opens into every store that does not have it.
+func (j *job) fill(ctx context.Context, open func(context.Context, *image.Image) (imagestore.Reader, error)) error {
+	for _, store := range j.plan.Stores {
+		img, err := j.images.ImportedImage(ctx, j.task)
+		if err != nil {
+			return err
+		}
+		if img.Has(store) || slices.Contains(j.plan.Failed, store) {
+			continue
+		}
+		err = j.fillOne(ctx, img, store, open)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || !j.plan.AllowFailure || errors.Is(err, image.ErrGone) || errors.Is(err, image.ErrUnavailable):
+			return &storeError{store, err}
+		default:
+			j.plan.Failed = append(j.plan.Failed, store)
+			j.errs = append(j.errs, &storeError{store, err})
+		}
+	}
+	return nil
+}
+
+func (j *job) fillOne(ctx context.Context, img *image.Image, store string, open func(context.Context, *image.Image) (imagestore.Reader, error)) error {
+	r, err := open(ctx, img)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	req := ingest.Request{Body: j.progress(ctx, &sequential{ctx: ctx, r: r}), Size: r.Size(), DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat}
+	if f, ok := r.(imagestore.FileReader); ok {
+		req.File = f.File()
+	}
+	if j.plan.Method == image.ImportCopy {
+		req.ContainerFormat = "" // the bytes were looked at when they came
+	}
+	return j.images.Receive(ctx, j.task, j.plan, store, req)
+}
+
+// outcome says how the import ended, err being what ended the work.
+func (j *job) outcome(ctx context.Context, err error) (failed bool, message string) {
+	img, gone := j.images.ImportedImage(ctx, j.task)
+	if gone != nil {
+		return true, explain(gone)
+	}
+	has := slices.ContainsFunc(j.plan.Stores, img.Has)
+	lacks := slices.ContainsFunc(j.plan.Stores, func(id string) bool { return !img.Has(id) })
+	if failed = !has || lacks && !j.plan.AllowFailure; failed && err == nil && len(j.errs) == 0 {
+		err = errors.New("the work ended without the data and without a reason")
+	}
+	var texts []string
+	for _, err := range append(j.errs, err) {
+		if err != nil {
+			text := explain(err)
+			if of, ok := errors.AsType[*storeError](err); ok && len(j.plan.Stores) > 1 {
+				text = "Store " + of.store + ": " + text
+			}
+			texts = append(texts, text)
+			j.log.WarnContext(ctx, "an import failed", "task_id", j.task.ID, "image_id", j.task.ImageID, "method", j.plan.Method, "error", err)
+		}
+	}
+	if len(texts) == 0 {
+		return false, copied(j.copied)
+	}
+	return failed, strings.Join(slices.Compact(texts), " ")
+}
+
+// A storeError says which of several stores did not get the data.
+type storeError struct {
+	store string
+	err   error
+}
+
+func (e *storeError) Error() string { return "store " + e.store + ": " + e.err.Error() }
+func (e *storeError) Unwrap() error { return e.err }
+
+// sequential reads a Reader from its beginning.
+type sequential struct {
+	ctx context.Context // of the transfer
+	r   imagestore.Reader
+	off int64
+}
+
+func (s *sequential) Read(p []byte) (int, error) {
+	left := s.r.Size() - s.off
+	if left <= 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), left)]
+	n, err := s.r.ReadAt(s.ctx, p, s.off)
+	s.off += int64(n)
+	if n == len(p) {
+		err = nil
+	} else if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
