@@ -108,7 +108,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	ingester, err := ingest.New(ingest.Config{HashAlgo: d.cfg.Images.HashingAlgorithm, Budget: int64(d.cfg.Images.BufferMemory),
-		AllowFormatMismatch: !d.cfg.Images.RequireFormatMatch})
+		Formats: d.cfg.Images.formatRules()})
 	if err != nil {
 		return err
 	}

@@ -1,43 +1,56 @@
-// Package diskformat recognises the format of a disk image in bytes that may be hostile, and reads from its header what
-// a guest will see. It imports nothing of ours. Start reading at Inspector; a format is a file with an examiner.
+// Package diskformat recognises the format of a disk image in bytes that may be hostile, reads from its header what a
+// guest will see, and finds what makes it unsafe to hand to a hypervisor. It imports nothing of ours. Start reading at
+// Inspector, which looks, and Rules, which judges; a format is a file with an examiner.
 package diskformat
 
-import (
-	"errors"
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // The formats that an Inspector tells apart. Raw is what is none of the others.
 const (
-	Raw   = "raw"
-	QCOW2 = "qcow2"
+	Raw       = "raw"
+	QCOW2     = "qcow2"
+	QED       = "qed"
+	VMDK      = "vmdk"
+	VHD       = "vhd"
+	VHDX      = "vhdx"
+	VDI       = "vdi"
+	ISO       = "iso"
+	GPT       = "gpt" // a partition table, GPT or MBR: what a raw disk mostly begins with
+	LUKS      = "luks"
+	Parallels = "ploop" // as the Image API calls it
 )
-
-// ErrMalformed means that the bytes begin as those of a format and then break its rules.
-var ErrMalformed = errors.New("malformed image")
-
-// A MismatchError says that an image was declared to be of one format and is of another.
-type MismatchError struct{ Declared, Detected string }
-
-func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the image was declared to be %s, but its content is %s", e.Declared, e.Detected)
-}
 
 // Info is what the bytes tell.
 type Info struct {
-	Format      string // as in the Image API
-	VirtualSize int64  // bytes that a guest sees
+	Format      string // the one that counts, as in the Image API
+	VirtualSize int64  // bytes that a guest sees; 0 when the header does not tell
+	// Formats are all formats that the bytes match, Raw if there is none. With more than one the bytes may be one thing
+	// to us and another one to the hypervisor, but for those that belong together (see combine).
+	Formats  []string
+	Problems []Problem // safety checks that Format fails
+	Packed   string    // what Raw bytes are compressed or archived with, such as "gzip"; "" if nothing is known
+
+	excluded []string // formats that the bytes are not, whatever comes
 }
 
-// inspected are the declared formats whose content is looked at: the others (ami, ploop...) may hold anything.
-var inspected = []string{Raw, QCOW2, "vmdk", "vhd", "vhdx", "vdi", "iso"}
+// A Problem is a safety check that failed.
+type Problem struct {
+	Check string // its name, such as "backing_file"
+	Text  string // what was found and why it matters, without a full stop
+}
 
-// Check compares what was found with the declared disk format of an image in a bare container. What no examiner knows
-// yet appears as raw, which says nothing against those formats. Errors: *MismatchError.
-func Check(declared string, found Info) error {
-	if !slices.Contains(inspected, declared) || declared == found.Format || declared != QCOW2 && found.Format == Raw {
-		return nil
+// aroundPartitions are formats in whose first sector a partition table may stand: that of a bootable ISO image, which
+// leaves those bytes free, and that of the disk in a fixed VHD, which is a raw disk with a footer.
+var aroundPartitions = []string{ISO, VHD}
+
+// combine reduces a partition table and the format around it to the latter.
+func combine(formats []string) []string {
+	if len(formats) == 2 && slices.Contains(formats, GPT) {
+		for _, outer := range aroundPartitions {
+			if slices.Contains(formats, outer) {
+				return []string{outer}
+			}
+		}
 	}
-	return &MismatchError{declared, found.Format}
+	return formats
 }

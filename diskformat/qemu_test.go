@@ -1,49 +1,164 @@
 package diskformat
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
-// QEMU's own images are what they say.
+// qemuOptions are what images are created with: each format with each option that changes what stands in the file.
+var qemuOptions = []string{
+	"-f raw",
+	"-f qcow2", "-f qcow2 -o compat=0.10", "-f qcow2 -o compat=v3,lazy_refcounts=on",
+	"-f qcow2 -o cluster_size=512", "-f qcow2 -o cluster_size=4K", "-f qcow2 -o cluster_size=2M",
+	"-f qcow2 -o extended_l2=on", "-f qcow2 -o extended_l2=on,cluster_size=128K",
+	"-f qcow2 -o compression_type=zlib", "-f qcow2 -o compression_type=zstd",
+	"-f qcow2 -o refcount_bits=1", "-f qcow2 -o refcount_bits=64",
+	"-f qcow2 -o preallocation=metadata", "-f qcow2 -o preallocation=falloc", "-f qcow2 -o preallocation=full",
+	"-f vmdk", "-f vmdk -o subformat=monolithicSparse", "-f vmdk -o subformat=streamOptimized", "-f vmdk -o compat6=on",
+	"-f vmdk -o adapter_type=lsilogic", "-f vmdk -o hwversion=14", "-f vmdk -o zeroed_grain=on", "-f vmdk -o adapter_type=buslogic,compat6=on",
+	"-f vpc", "-f vpc -o subformat=dynamic", "-f vpc -o subformat=fixed", "-f vpc -o force_size=on", "-f vpc -o subformat=fixed,force_size=on",
+	"-f vhdx", "-f vhdx -o subformat=dynamic", "-f vhdx -o subformat=fixed", "-f vhdx -o block_size=1M", "-f vhdx -o block_size=256M",
+	"-f vhdx -o log_size=16M", "-f vhdx -o block_state_zero=off",
+	"-f vdi", "-f vdi -o static=on",
+	"-f parallels", "-f parallels -o cluster_size=4M",
+}
+
+// qemuNames are formats that QEMU calls otherwise.
+var qemuNames = map[string]string{"vpc": VHD, "parallels": Parallels}
+
+// QEMU's own images are what they say, and have the size that QEMU sees, empty and with data.
 func TestImagesMadeByQEMU(t *testing.T) {
 	testservers.Require(t, "qemu")
-	for _, tt := range []struct {
-		options string
-		want    Info
-	}{
-		{"-f raw", Info{Raw, 3 << 20}},
-		{"-f qcow2", Info{QCOW2, 3 << 20}},
-		{"-f qcow2 -o compat=0.10", Info{QCOW2, 3 << 20}},
-		{"-f qcow2 -o cluster_size=512", Info{QCOW2, 3 << 20}},
-		{"-f qcow2 -o cluster_size=2M", Info{QCOW2, 3 << 20}},
-		{"-f qcow2 -o extended_l2=on", Info{QCOW2, 3 << 20}},
+	data := filepath.Join(t.TempDir(), "data")
+	writeData(t, data)
+	for _, options := range qemuOptions {
+		for _, size := range []string{"3M", "5000192", "5G"} {
+			if size == "5G" && (strings.Contains(options, "alloc") || strings.Contains(options, "fixed") || strings.Contains(options, "static") ||
+				strings.Contains(options, "=512") || options == "-f raw") {
+				continue // hundreds of megabytes
+			}
+			t.Run(options+" "+size, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "image")
+				qemuImg(t, append(append([]string{"create", "-q"}, strings.Fields(options)...), path, size)...)
+				checkAgainstQEMU(t, path, strings.Fields(options)[1])
+			})
+		}
+		t.Run(options+" with data", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image")
+			to := strings.Fields(strings.Replace(options, "-f", "-O", 1))
+			qemuImg(t, append(append([]string{"convert", "-f", "raw", data}, to...), path)...)
+			checkAgainstQEMU(t, path, to[1])
+		})
+	}
+	t.Run("-c with data", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "image")
+		qemuImg(t, "convert", "-c", "-f", "raw", "-O", "qcow2", data, path)
+		qemuImg(t, "snapshot", "-c", "one", path)
+		checkAgainstQEMU(t, path, "qcow2")
+	})
+	t.Run("LUKS", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "image")
+		qemuImg(t, "create", "-q", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "3M")
+		checkAgainstQEMU(t, path, "luks")
+	})
+	t.Run("encrypted qcow2", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "image")
+		qemuImg(t, "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=x", "-o",
+			"encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", path, "3M")
+		checkAgainstQEMU(t, path, "qcow2")
+	})
+}
+
+// What QEMU would complete with other files is refused.
+func TestUnsafeImagesMadeByQEMU(t *testing.T) {
+	testservers.Require(t, "qemu")
+	dir := t.TempDir()
+	t.Chdir(dir)
+	qemuImg(t, "create", "-q", "-f", "raw", "base.raw", "3M")
+	qemuImg(t, "create", "-q", "-f", "vmdk", "base.vmdk", "3M")
+	for _, tt := range []struct{ options, check string }{
+		{"-f qcow2 -b base.raw -F raw", "backing_file"},
+		{"-f qcow2 -o compat=0.10 -b base.raw -F raw", "backing_file"},
+		{"-f qcow2 -o data_file=data.raw", "data_file"},
+		{"-f qcow2 -o data_file=data.raw,data_file_raw=on", "data_file"},
+		{"-f qed", "banned"},
+		{"-f vmdk -b base.vmdk -F vmdk", "parent"},
+		{"-f vmdk -o subformat=monolithicFlat", "create_type"},
+		{"-f vmdk -o subformat=twoGbMaxExtentSparse", "create_type"},
+		{"-f vmdk -o subformat=twoGbMaxExtentFlat", "create_type"},
 	} {
 		t.Run(tt.options, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "image")
-			args := append(append([]string{"create"}, strings.Fields(tt.options)...), path, "3M")
-			out, err := exec.Command("qemu-img", args...).CombinedOutput()
-			if err != nil {
-				t.Fatalf("qemu-img: %v: %s", err, out)
-			}
-			f, err := os.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			i := NewInspector()
-			if _, err := io.Copy(i, f); err != nil {
-				t.Fatal(err)
-			}
-			if got, err := i.Result(); got != tt.want || err != nil {
-				t.Errorf("inspected as %+v, %v, want %+v", got, err, tt.want)
+			args := append([]string{"create", "-q"}, strings.Fields(tt.options)...)
+			qemuImg(t, append(args, "image", "3M")...)
+			got := inspectFile(t, "image")
+			if !slices.ContainsFunc(got.Problems, func(p Problem) bool { return p.Check == tt.check }) {
+				t.Errorf("inspected as %+v, want a failed check %s", got, tt.check)
 			}
 		})
+	}
+}
+
+// writeData makes a raw file of 3 MiB with data at both ends and holes between.
+func writeData(t *testing.T, path string) {
+	t.Helper()
+	data := make([]byte, 3<<20)
+	for _, at := range []int{0, 1 << 20, 3<<20 - 65536} {
+		for i := range 65536 {
+			data[at+i] = byte(i * i >> 3)
+		}
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func qemuImg(t *testing.T, args ...string) []byte {
+	t.Helper()
+	out, err := exec.Command("qemu-img", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("qemu-img %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func inspectFile(t *testing.T, path string) Info {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	i := NewInspector(Rules{})
+	if _, err := io.Copy(i, f); err != nil {
+		t.Fatal(err)
+	}
+	i.End()
+	return i.Info()
+}
+
+func checkAgainstQEMU(t *testing.T, path, format string) {
+	t.Helper()
+	var qemu struct {
+		Size int64 `json:"virtual-size"`
+	}
+	if err := json.Unmarshal(qemuImg(t, "info", "--output=json", "-f", format, path), &qemu); err != nil {
+		t.Fatal(err)
+	}
+	want := format
+	if ours, other := qemuNames[format]; other {
+		want = ours
+	}
+	got := inspectFile(t, path)
+	if got.Format != want || got.VirtualSize != qemu.Size || len(got.Problems) > 0 {
+		t.Errorf("inspected as %s, want %s of %d bytes", fmt.Sprintf("%+v", got), want, qemu.Size)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
 )
 
@@ -22,6 +23,8 @@ func TestRecognise(t *testing.T) {
 		{"\x33\xc0", "conectix" + strings.Repeat("\x00", 504), "vhd", ""},
 		{strings.Repeat("<", 64) + "\x7f\x10\xda\xbe", "", "vdi", ""},
 		{"WithoutFreeSpace", "", "ploop", ""},
+		{"PK\x03\x04", "", "", "zip"},
+		{strings.Repeat("n", 257) + "ustar\x0000", "", "", "tar"},
 		{iso, "", "iso", ""},
 		{iso[:32770], "", "raw", ""},
 		{"\x1f\x8b\x08", "", "", "gzip"},
@@ -35,10 +38,19 @@ func TestRecognise(t *testing.T) {
 	}
 }
 
-func TestSignaturesAreOfFormatsOfTheAPI(t *testing.T) {
-	for _, s := range signatures {
-		if !slices.Contains(image.DiskFormats, s.format) || s.offset+len(s.bytes) > HeadSize {
-			t.Errorf("the signature of %s at %d is of no format of the API, or out of reach", s.format, s.offset)
+// The command names formats as the API does.
+func TestRecogniseSamples(t *testing.T) {
+	for _, s := range formattest.Good() {
+		want := s.Format
+		if want == GPT {
+			want = Raw
+		}
+		tail := s.Data[max(0, len(s.Data)-TailSize):]
+		if got, packed := Recognise(s.Data[:min(len(s.Data), HeadSize)], tail); got != want || packed != "" {
+			t.Errorf("Recognise(%s) = %q, %q, want %q", s.Name, got, packed, want)
+		}
+		if !slices.Contains(append(image.DiskFormats, LUKS), want) {
+			t.Errorf("%s is no format of the API", want)
 		}
 	}
 }

@@ -125,3 +125,12 @@ func TestLocationsHideCredentials(t *testing.T) {
 		}
 	}
 }
+
+func TestEncrypted(t *testing.T) {
+	for key, want := range map[string]bool{"": false, "7d2f2a3c-4f0e-4a57-8f0e-2c4f2d0e9a11": true} {
+		img := &Image{Properties: map[string]string{"cinder_encryption_key_id": key}}
+		if img.Encrypted() != want || (&Image{}).Encrypted() {
+			t.Errorf("Encrypted with the key %q = %v, want %v", key, img.Encrypted(), want)
+		}
+	}
+}

@@ -19,6 +19,10 @@ var wellKnown = map[string]func(name string, value any) (string, error){
 // NullProperty reports whether the empty value of a property stands for null.
 func NullProperty(name string) bool { return name == "kernel_id" || name == "ramdisk_id" }
 
+// Encrypted reports whether the data is a volume of the block storage service that was encrypted there: a LUKS volume,
+// which is declared to be raw.
+func (img *Image) Encrypted() bool { return img.Properties["cinder_encryption_key_id"] != "" }
+
 // imageReference is a UUID, or null, which servers write that boot images without a kernel of their own.
 func imageReference(name string, value any) (string, error) {
 	if value == nil {

@@ -68,6 +68,7 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 	record := s.svc.recordStaged
 	if !in.staging() {
 		req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat
+		req.Encrypted = img.Encrypted()
 		record = s.svc.activate
 	}
 	result, err := s.svc.ingest.Copy(ctx, req)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/hashes"
@@ -18,9 +19,9 @@ import (
 
 // A Config says how an Ingester works.
 type Config struct {
-	HashAlgo            string // that fills os_hash_value, "" for image.DefaultHashAlgo; one that hashes knows
-	Budget              int64  // bytes of memory for the buffers of all transfers, 0 for DefaultBudget
-	AllowFormatMismatch bool   // takes an image whose content is not of its disk format
+	HashAlgo string           // that fills os_hash_value, "" for image.DefaultHashAlgo; one that hashes knows
+	Budget   int64            // bytes of memory for the buffers of all transfers, 0 for DefaultBudget
+	Formats  diskformat.Rules // what content is acceptable
 }
 
 // DefaultBudget lets twelve transfers run at full speed, and 192 at all.
@@ -28,9 +29,9 @@ const DefaultBudget = 48 << 20
 
 // An Ingester runs transfers that share one budget of memory. It is safe for concurrent use.
 type Ingester struct {
-	pool          *pool
-	algo          string
-	allowMismatch bool
+	pool    *pool
+	algo    string
+	formats diskformat.Rules
 }
 
 // A Request is one stream and where it goes.
@@ -47,6 +48,7 @@ type Request struct {
 	Object          imagestore.Object
 	DiskFormat      string // as declared
 	ContainerFormat string
+	Encrypted       bool // raw data may be a LUKS volume, whose key is kept elsewhere
 }
 
 // A Result is what is known of data that was stored.
@@ -57,7 +59,7 @@ type Result struct {
 	HashAlgo    string
 	HashValue   string // in hex
 	Format      string // detected: "raw" for what nothing else is known of
-	VirtualSize *int64 // nil when the disk format is one whose size cannot be told yet
+	VirtualSize *int64 // bytes that a guest sees, nil when nothing tells
 }
 
 // New checks the configuration and reserves the memory.
@@ -69,17 +71,21 @@ func New(cfg Config) (*Ingester, error) {
 	if cfg.Budget < 0 {
 		return nil, fmt.Errorf("ingest: a budget of %d bytes", cfg.Budget)
 	}
+	if err := cfg.Formats.Validate(); err != nil {
+		return nil, err
+	}
 	p, err := newPool(cmp.Or(cfg.Budget, DefaultBudget))
 	if err != nil {
 		return nil, err
 	}
-	return &Ingester{pool: p, algo: algo, allowMismatch: cfg.AllowFormatMismatch}, nil
+	return &Ingester{pool: p, algo: algo, formats: cfg.Formats}, nil
 }
 
 // Copy stores all of req.Body. When it returns nil the bytes survive a power cut; when it fails nothing of them is left,
 // and none of its goroutines either. When ctx ends, the error is its cause. A panic over the bytes is an error.
 // Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced; image.ErrInterrupted when Body
-// breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong format; those of Put.
+// breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong format
+// or for content that is unsafe, as soon as its bytes tell; those of Put.
 func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
 	if req.MaxSize > 0 && req.Size > req.MaxSize {
 		return Result{}, tooLarge(req.MaxSize)

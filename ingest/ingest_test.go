@@ -2,17 +2,20 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha512"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/iotest"
 
+	"github.com/vitrine-image/vitrine/diskformat"
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
@@ -150,70 +153,83 @@ type bodyFunc func([]byte) (int, error)
 
 func (f bodyFunc) Read(p []byte) (int, error) { return f(p) }
 
+// Every hostile image is refused, and nothing of it is left; every good one is taken with its size.
 func TestFormats(t *testing.T) {
-	qcow2 := make([]byte, 1<<16)
-	copy(qcow2, "QFI\xfb")
-	binary.BigEndian.PutUint32(qcow2[4:], 3)
-	binary.BigEndian.PutUint32(qcow2[20:], 16)
-	binary.BigEndian.PutUint64(qcow2[24:], 5<<30)
-	binary.BigEndian.PutUint32(qcow2[100:], 104)
-	short, raw := qcow2[:50], storetest.Random(100_000)
+	store, in := newStore(t), newIngester(t, Config{})
+	for _, s := range formattest.Hostile() {
+		req := upload(store, bytes.NewReader(s.Data))
+		req.DiskFormat = s.Declared
+		_, err := in.Copy(t.Context(), req)
+		if !errors.Is(err, image.ErrUnsupportedContent) || s.Check != "" && !strings.Contains(err.Error(), s.Check) {
+			t.Errorf("%s as %s: Copy = %v, want %v with %q", s.Name, s.Declared, err, image.ErrUnsupportedContent, s.Check)
+		}
+	}
+	checkNothingLeft(t, in, store)
+	for _, s := range formattest.Good() {
+		req := upload(store, bytes.NewReader(s.Data))
+		req.DiskFormat = cmp.Or(s.Declared, s.Format)
+		got, err := in.Copy(t.Context(), req)
+		if err != nil {
+			t.Errorf("%s as %s: %v", s.Name, req.DiskFormat, err)
+			continue
+		}
+		inspected := s.Format != diskformat.Parallels
+		if got.Format != s.Format || (got.VirtualSize != nil) != inspected || inspected && *got.VirtualSize != s.VirtualSize {
+			t.Errorf("%s as %s: %+v, want %s of %d bytes", s.Name, req.DiskFormat, got, s.Format, s.VirtualSize)
+		}
+	}
+}
+
+func TestFormatRules(t *testing.T) {
+	qcow2, backing := formattest.QCOW2(5<<30), formattest.QCOW2Backing("/etc/passwd")
+	anything := diskformat.Rules{AnyFormat: true}
 	for _, tt := range []struct {
-		name              string
-		data              []byte
-		disk, container   string
-		allow             bool
-		format            string
-		virtual           int64 // -1 for none
-		refused, readLess bool
+		name            string
+		data            []byte
+		disk, container string
+		encrypted       bool
+		rules           diskformat.Rules
+		virtual         int64 // -1 for none
+		refused         bool
 	}{
-		{name: "qcow2", data: qcow2, disk: "qcow2", container: "bare", format: "qcow2", virtual: 5 << 30},
-		{name: "raw", data: raw, disk: "raw", container: "bare", format: "raw", virtual: 100_000},
-		{name: "vmdk, not looked into yet", data: raw, disk: "vmdk", container: "bare", format: "raw", virtual: -1},
-		{name: "kernel", data: raw, disk: "aki", container: "aki", format: "raw", virtual: -1},
-		{name: "compressed", data: raw, disk: "raw", container: "compressed", format: "raw", virtual: -1},
-		{name: "qcow2 that is none", data: raw, disk: "qcow2", container: "bare", refused: true},
-		{name: "empty qcow2", disk: "qcow2", container: "bare", refused: true},
-		{name: "qcow2 cut short", data: short, disk: "qcow2", container: "bare", refused: true},
-		{name: "raw that is qcow2", data: qcow2, disk: "raw", container: "bare", refused: true},
-		{name: "vmdk that is qcow2", data: qcow2, disk: "vmdk", container: "bare", refused: true},
-		{name: "raw that begins like qcow2", data: short, disk: "raw", container: "bare", refused: true},
-		{name: "mismatch allowed", data: qcow2, disk: "raw", container: "bare", allow: true, format: "qcow2", virtual: 1 << 16},
-		{name: "no qcow2, allowed", data: raw, disk: "qcow2", container: "bare", allow: true, format: "raw", virtual: -1},
-		{name: "cut short, allowed", data: short, disk: "qcow2", container: "bare", allow: true, format: "qcow2", virtual: -1},
+		{name: "kernel", data: backing, disk: "aki", container: "aki", virtual: -1},
+		{name: "compressed", data: backing, disk: "qcow2", container: "compressed", virtual: -1},
+		{name: "encrypted", data: formattest.LUKS(1), disk: "raw", container: "bare", encrypted: true, virtual: 4096 + 1<<20},
+		{name: "LUKS without a key", data: formattest.LUKS(1), disk: "raw", container: "bare", refused: true},
+		{name: "mismatch allowed", data: qcow2, disk: "raw", container: "bare", rules: anything, virtual: int64(len(qcow2))},
+		{name: "no qcow2, allowed", data: []byte("raw"), disk: "qcow2", container: "bare", rules: anything, virtual: -1},
+		{name: "unsafe, mismatch allowed", data: backing, disk: "raw", container: "bare", rules: anything, refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			store, in := newStore(t), newIngester(t, Config{AllowFormatMismatch: tt.allow})
+			store, in := newStore(t), newIngester(t, Config{Formats: tt.rules})
 			req := upload(store, bytes.NewReader(tt.data))
-			req.DiskFormat, req.ContainerFormat = tt.disk, tt.container
+			req.DiskFormat, req.ContainerFormat, req.Encrypted = tt.disk, tt.container, tt.encrypted
 			got, err := in.Copy(t.Context(), req)
-			if tt.refused {
-				if !errors.Is(err, image.ErrUnsupportedContent) {
-					t.Errorf("Copy = %v, want %v", err, image.ErrUnsupportedContent)
-				}
-				checkNothingLeft(t, in, store)
-				return
+			if errors.Is(err, image.ErrUnsupportedContent) != tt.refused || err != nil && !tt.refused {
+				t.Fatalf("Copy = %v, want a refusal: %v", err, tt.refused)
 			}
-			if err != nil {
-				t.Fatal(err)
+			if tt.refused {
+				return
 			}
 			virtual := int64(-1)
 			if got.VirtualSize != nil {
 				virtual = *got.VirtualSize
 			}
-			if got.Format != tt.format || virtual != tt.virtual {
-				t.Errorf("format %s, virtual size %d, want %s, %d", got.Format, virtual, tt.format, tt.virtual)
+			if virtual != tt.virtual {
+				t.Errorf("virtual size %d, want %d", virtual, tt.virtual)
 			}
 		})
 	}
 }
 
-// A wrong format is refused as soon as it is known, and not when all came.
-func TestWrongFormatIsRefusedEarly(t *testing.T) {
-	req := upload(newStore(t), endless{})
-	req.DiskFormat = "qcow2"
-	if _, err := newIngester(t, Config{}).Copy(t.Context(), req); !errors.Is(err, image.ErrUnsupportedContent) {
-		t.Errorf("Copy = %v, want %v", err, image.ErrUnsupportedContent)
+// A wrong format and unsafe content are refused as soon as they are known, and not when all came.
+func TestRefusedEarly(t *testing.T) {
+	for disk, head := range map[string][]byte{"qcow2": formattest.QCOW2Backing("/etc/passwd"), "vmdk": nil, "raw": formattest.QCOW2(1)} {
+		req := upload(newStore(t), io.MultiReader(bytes.NewReader(head), endless{}))
+		req.DiskFormat = disk
+		if _, err := newIngester(t, Config{}).Copy(t.Context(), req); !errors.Is(err, image.ErrUnsupportedContent) {
+			t.Errorf("Copy as %s = %v, want %v", disk, err, image.ErrUnsupportedContent)
+		}
 	}
 }
 
@@ -240,5 +256,8 @@ func TestConfig(t *testing.T) {
 	}
 	if _, err := New(Config{Budget: -1}); err == nil {
 		t.Error("New takes a negative budget")
+	}
+	if _, err := New(Config{Formats: diskformat.Rules{NonfatalPartitionChecks: []string{"x"}}}); err == nil {
+		t.Error("New takes an unknown check")
 	}
 }

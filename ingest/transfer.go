@@ -19,15 +19,16 @@ import (
 )
 
 // A transfer is one Copy. A goroutine reads the body into buffers and hands each to all consumers: one goroutine per
-// hash, and the store in the caller's. The format inspector and the counting run where the body is read, since they are
-// done after the first bytes. A hand-over never waits: no transfer holds more buffers than a channel takes.
+// hash, and the store in the caller's. The format inspector and the counting run where the body is read, since they look
+// at few bytes. A hand-over never waits: no transfer holds more buffers than a channel takes.
 type transfer struct {
-	req           Request
-	allowMismatch bool
-	lease         *lease
-	cancel        context.CancelCauseFunc
-	working       sync.WaitGroup // the goroutines
+	req     Request
+	lease   *lease
+	cancel  context.CancelCauseFunc
+	working sync.WaitGroup // the goroutines
 
+	formats   diskformat.Rules
+	declared  diskformat.Declaration
 	inspector *diskformat.Inspector
 	algo      string
 	sums      []hash.Hash    // MD5 and the secure one
@@ -38,13 +39,15 @@ type transfer struct {
 
 func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCauseFunc) *transfer {
 	t := &transfer{
-		req:           req,
-		allowMismatch: in.allowMismatch,
-		lease:         l,
-		cancel:        cancel,
-		inspector:     diskformat.NewInspector(),
-		algo:          in.algo,
-		sums:          []hash.Hash{md5.New(), hashes.New(in.algo)},
+		req:     req,
+		lease:   l,
+		cancel:  cancel,
+		formats: in.formats,
+		declared: diskformat.Declaration{DiskFormat: req.DiskFormat, ContainerFormat: req.ContainerFormat,
+			Encrypted: req.Encrypted},
+		inspector: diskformat.NewInspector(in.formats),
+		algo:      in.algo,
+		sums:      []hash.Hash{md5.New(), hashes.New(in.algo)},
 	}
 	t.source.transfer = t
 	for range len(t.sums) + 1 {
@@ -173,24 +176,19 @@ func (t *transfer) look(p []byte, readErr error) error {
 	case announced && readErr == io.EOF && t.count < t.req.Size:
 		return image.Errorf(image.ErrInvalid, "Only %d of the %d bytes that were announced came", t.count, t.req.Size)
 	}
-	settled := t.inspector.Settled()
 	t.inspector.Write(p)
-	if !settled && t.inspector.Settled() || readErr == io.EOF {
-		return t.checkFormat()
+	if readErr == io.EOF {
+		t.inspector.End()
 	}
-	return nil
-}
-
-// checkFormat compares what is known of the format now with what was declared.
-func (t *transfer) checkFormat() error {
-	if t.allowMismatch || t.req.ContainerFormat != "bare" {
+	if !t.inspector.News() {
 		return nil
 	}
-	found, err := t.inspector.Result()
-	if mismatch := diskformat.Check(t.req.DiskFormat, found); mismatch != nil {
-		err = mismatch
-	}
-	if err != nil {
+	return t.checkFormat()
+}
+
+// checkFormat judges what is known of the format now.
+func (t *transfer) checkFormat() error {
+	if err := t.formats.Check(t.declared, t.inspector.Info()); err != nil {
 		return image.Errorf(image.ErrUnsupportedContent, "The data cannot be stored as %s: %v", t.req.DiskFormat, err)
 	}
 	return nil
@@ -211,7 +209,7 @@ func (t *transfer) hand(b *buffer, n int) {
 
 // result is asked when all is done.
 func (t *transfer) result(loc image.Location) Result {
-	found, err := t.inspector.Result()
+	found := t.inspector.Info()
 	r := Result{
 		Location:  loc,
 		Size:      t.count,
@@ -220,13 +218,8 @@ func (t *transfer) result(loc image.Location) Result {
 		HashValue: hex.EncodeToString(t.sums[1].Sum(nil)),
 		Format:    found.Format,
 	}
-	switch declared := t.req.DiskFormat; {
-	case t.req.ContainerFormat != "bare":
-	case declared == diskformat.Raw: // whatever the bytes are, they will be the guest's disk
-		size := t.count
+	if size, ok := t.declared.VirtualSize(found, t.count); ok {
 		r.VirtualSize = &size
-	case declared == found.Format && err == nil:
-		r.VirtualSize = &found.VirtualSize
 	}
 	return r
 }

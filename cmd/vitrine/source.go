@@ -93,8 +93,8 @@ func (s *source) guess() (string, error) {
 	}
 	format, packed := diskformat.Recognise(head, tail)
 	if packed != "" {
-		return "", &hinted{commandline.Usagef("%s is compressed with %s, and no guest can read it so", s.name, packed),
-			"decompress it first, or give --disk-format if it really is the disk"}
+		return "", &hinted{commandline.Usagef("%s is packed with %s, and no guest can read it so", s.name, packed),
+			"unpack it first, or give --disk-format if it really is the disk"}
 	}
 	return format, nil
 }

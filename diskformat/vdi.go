@@ -1,0 +1,48 @@
+package diskformat
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// vdi recognises the format of VirtualBox. Source: QEMU, block/vdi.c; VirtualBox, VDICore.h.
+type vdi struct{ verdict }
+
+const (
+	vdiMagic  = "\x7f\x10\xda\xbe"
+	vdiHeader = 512
+)
+
+func newVDI() *vdi { return &vdi{verdict{format: VDI}} }
+
+func (v *vdi) start() step { return step{0, vdiHeader, v.header} }
+
+func (v *vdi) header(p []byte) step {
+	if len(p) < 68 || !hasPrefix(p[64:], vdiMagic) {
+		return v.isNot()
+	}
+	v.is()
+	if len(p) < vdiHeader {
+		return v.cutShort("the VDI header", len(p))
+	}
+	size := binary.LittleEndian.Uint64(p[368:])
+	blockSize, blocks := binary.LittleEndian.Uint32(p[376:]), binary.LittleEndian.Uint32(p[384:])
+	switch kind := binary.LittleEndian.Uint32(p[76:]); {
+	case binary.LittleEndian.Uint32(p[68:])>>16 != 1:
+		v.fail("version", "version %d of VDI is not supported, only 1 is", binary.LittleEndian.Uint32(p[68:])>>16)
+	case kind == 3 || kind == 4 || !allZero(p[424:456]): // undo, differencing; links to the snapshot before and the parent
+		v.fail("parent", "it is a differencing disk, which a hypervisor completes with a file of its own; merge it with its parent")
+	case kind != 1 && kind != 2: // dynamic, static
+		v.fail("header", "the header claims the unknown type %d", kind)
+	case binary.LittleEndian.Uint32(p[360:]) != 512:
+		v.fail("header", "the header claims sectors of %d bytes", binary.LittleEndian.Uint32(p[360:]))
+	case bits.OnesCount32(blockSize) != 1 || blockSize < 512:
+		v.fail("header", "the header claims blocks of %d bytes", blockSize)
+	case size > math.MaxInt64 || size > uint64(blocks)*uint64(blockSize):
+		v.fail("header", "%d blocks of %d bytes do not make the disk of %d bytes", blocks, blockSize, size)
+	default:
+		v.size = int64(size)
+	}
+	return enough
+}
