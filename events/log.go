@@ -1,0 +1,298 @@
+package events
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/requestid"
+)
+
+// Config says where events go.
+type Config struct {
+	File        FileConfig // the event log. Webhooks read it: what was removed before they got there is lost to them
+	PublisherID string     // who tells, in each event; "" is "image." and the name of the host
+	Disabled    []string   // events that are not told at all: names, or what names begin with, such as "image.member"
+
+	Queue int64 // bytes of events that may wait for the file; 0 is 16 MiB
+
+	Hooks     []HookConfig
+	StateDir  string            // existing directory, for how far each webhook is; required if there are any
+	Transport http.RoundTripper // for webhooks, nil is http.DefaultTransport
+
+	Logger *slog.Logger // nil discards
+}
+
+// chunk is how many bytes are written to the file at once, about.
+const chunk = 256 << 10
+
+// reportEvery is how often the log repeats that events are lost or cannot be written.
+const reportEvery = time.Minute
+
+// A Log writes events to a file, from which webhooks are sent. It is safe for concurrent use.
+type Log struct {
+	file      *lineFile
+	filter    filter
+	publisher string
+	limit     int64
+	hooks     []*hook
+	log       *slog.Logger
+	wake      chan struct{} // holds a token when the queue was filled
+
+	mu       sync.Mutex
+	queue    [][]byte // lines
+	queued   int64    // bytes of it
+	sequence int64    // of the last event
+	stats    Stats
+}
+
+// Stats says what became of the events since the start.
+type Stats struct {
+	Emitted int64 // that were not disabled
+	Dropped int64 // that did not reach the file, since it could not be written, or not fast enough
+	Queued  int64 // bytes that wait
+	Hooks   []HookStats
+}
+
+// Open opens the file and reads how far webhooks are. It starts no goroutines; call Run, and Close after that.
+func Open(cfg Config) (l *Log, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("events: %w", err)
+		}
+	}()
+	if cfg.Queue < 0 {
+		return nil, errors.New("the size of the queue is negative")
+	}
+	l = &Log{publisher: cfg.PublisherID, limit: cmp.Or(cfg.Queue, 16<<20), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		wake: make(chan struct{}, 1)}
+	if l.publisher == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, err
+		}
+		l.publisher = "image." + host
+	}
+	if l.filter, err = newFilter(nil, cfg.Disabled); err != nil {
+		return nil, err
+	}
+	if l.file, err = openLines(cfg.File, l.log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.file.close()
+		}
+	}()
+	if l.sequence, err = lastSequence(cfg.File.Path); err != nil {
+		return nil, err
+	}
+	return l, l.openHooks(cfg)
+}
+
+// openHooks makes the webhooks. Numbers go on after what any of them has seen, even if the log was removed.
+func (l *Log) openHooks(cfg Config) error {
+	names := make(map[string]bool)
+	for _, hc := range cfg.Hooks {
+		if names[hc.Name] {
+			return fmt.Errorf("there are two webhooks named %q", hc.Name)
+		}
+		names[hc.Name] = true
+		if cfg.StateDir == "" {
+			return errors.New("there is no directory for how far webhooks are")
+		}
+		h, err := newHook(hc, cfg.Transport, l.log)
+		if err != nil {
+			return fmt.Errorf("webhook %q: %w", hc.Name, err)
+		}
+		h.cursor.path = filepath.Join(cfg.StateDir, hc.Name+".cursor")
+		h.reader = &reader{path: cfg.File.Path, still: &l.file.mu}
+		if err := h.load(l.sequence); err != nil {
+			return fmt.Errorf("webhook %q: %w", hc.Name, err)
+		}
+		l.hooks = append(l.hooks, h)
+	}
+	for _, h := range l.hooks {
+		l.sequence = max(l.sequence, h.reader.after)
+	}
+	return nil
+}
+
+// Emit tells of an event. It neither waits nor fails: when too many wait already the event is dropped, counted, and the
+// log says so. The request id comes from the context.
+func (l *Log) Emit(ctx context.Context, e Event) {
+	if !l.filter.allows(e.Name) {
+		return
+	}
+	payload, err := encode(e.payload)
+	if err != nil {
+		l.log.ErrorContext(ctx, "an event cannot be told", "event", e.Name, "error", err)
+		return
+	}
+	line := envelope{MessageID: image.NewID(), PublisherID: l.publisher, EventType: e.Name, Priority: e.Priority,
+		Timestamp: e.At.UTC().Format(timestampLayout), RequestID: requestid.From(ctx), Payload: payload}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Emitted++
+	l.sequence++ // also when it is dropped: those who read see that one is missing
+	line.Sequence = l.sequence
+	text, err := encode(line)
+	if size := int64(len(text)) + 1; err != nil || size > maxLine || l.queued+size > l.limit {
+		l.stats.Dropped++
+		return
+	}
+	l.queue = append(l.queue, append(text, '\n'))
+	l.queued += int64(len(text)) + 1
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Stats returns the counters.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	s, last := l.stats, l.sequence
+	s.Queued = l.queued
+	l.mu.Unlock()
+	for _, h := range l.hooks {
+		s.Hooks = append(s.Hooks, h.status(last))
+	}
+	return s
+}
+
+// Reopen opens the file again if it was moved, as logrotate's postrotate asks for. Without it the same happens within a
+// second while Run runs.
+func (l *Log) Reopen() error { return l.file.follow() }
+
+// Run writes events and sends webhooks until ctx ends; then it writes what waits and returns. It is called once.
+func (l *Log) Run(ctx context.Context) error {
+	var g errgroup.Group
+	for _, h := range l.hooks {
+		g.Go(func() error { h.run(ctx); return nil })
+	}
+	g.Go(func() error { l.write(ctx); return nil })
+	return g.Wait()
+}
+
+// Close closes the file. What was emitted since the end of Run is lost.
+func (l *Log) Close() error { return l.file.close() }
+
+// write moves events from the queue to the file, which is synced every second.
+func (l *Log) write(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	r := reporter{log: l.log.With("path", l.file.cfg.Path)}
+	for {
+		select {
+		case <-ctx.Done():
+			r.problem(errors.Join(l.flush(), l.file.sync()))
+			dropped, waiting := l.lost()
+			r.dropped(dropped+waiting, 0)
+			return
+		case <-l.wake:
+			if err := l.flush(); err != nil {
+				r.problem(err)
+			}
+		case <-tick.C:
+			r.problem(errors.Join(l.file.follow(), l.flush(), l.file.sync()))
+			dropped, _ := l.lost()
+			r.dropped(dropped, reportEvery)
+		}
+	}
+}
+
+// lost returns how many events were dropped, and how many wait.
+func (l *Log) lost() (dropped, waiting int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats.Dropped, int64(len(l.queue))
+}
+
+// flush writes what waits. When that fails the rest goes on waiting.
+func (l *Log) flush() error {
+	for {
+		lines := l.head()
+		if len(lines) == 0 {
+			return nil
+		}
+		n, err := l.file.write(lines)
+		l.written(int64(n))
+		for _, h := range l.hooks {
+			h.notify()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// head returns the first lines of the queue.
+func (l *Log) head() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b bytes.Buffer
+	for _, line := range l.queue {
+		if b.Len() > 0 && b.Len()+len(line) > chunk {
+			break
+		}
+		b.Write(line)
+	}
+	return b.Bytes()
+}
+
+// written removes the first n bytes from the queue, which are whole lines.
+func (l *Log) written(n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queued -= n
+	for ; n > 0; l.queue = l.queue[1:] {
+		n -= int64(len(l.queue[0]))
+		l.queue[0] = nil
+	}
+	if len(l.queue) == 0 {
+		l.queue = nil
+	}
+}
+
+// A reporter tells the daemon's log what is wrong with the event log, loudly and not too often.
+type reporter struct {
+	log *slog.Logger
+
+	known   string // problem that was told last
+	knownAt time.Time
+	told    int64 // dropped events
+	toldAt  time.Time
+}
+
+// problem tells of an error, and with nil that it is over.
+func (r *reporter) problem(err error) {
+	now := time.Now()
+	switch {
+	case err == nil && r.known != "":
+		r.known = ""
+		r.log.Info("the event log can be written again")
+	case err != nil && (r.known != err.Error() || now.Sub(r.knownAt) >= reportEvery):
+		r.known, r.knownAt = err.Error(), now
+		r.log.Error("the event log cannot be written; events wait, and are dropped when there are too many", "error", err)
+	}
+}
+
+// dropped tells how many events were dropped since it told so last, which is at least so long ago.
+func (r *reporter) dropped(total int64, every time.Duration) {
+	if now := time.Now(); total > r.told && now.Sub(r.toldAt) >= every {
+		r.log.Error("events were dropped; neither the event log nor webhooks tell of them", "events", total-r.told)
+		r.told, r.toldAt = total, now
+	}
+}
