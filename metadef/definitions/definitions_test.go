@@ -3,6 +3,7 @@ package definitions_test
 import (
 	"encoding/json"
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,5 +138,29 @@ func TestUsualNames(t *testing.T) {
 		if !names["OS::Nova::Flavor "+want] {
 			t.Errorf("nothing says what %s of a flavor is", want)
 		}
+	}
+}
+
+// TestHowto reads the example that people write their own after.
+func TestHowto(t *testing.T) {
+	text, err := os.ReadFile("../../docs/howto/metadefs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```json\n")
+	example, _, found := strings.Cut(example, "```")
+	if !found {
+		t.Fatal("there is no example")
+	}
+	value, err := wire.ReadMetadef([]byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := (wire.MetadefParser{}).Namespace(value)
+	if err == nil {
+		err = d.Check()
+	}
+	if err != nil || len(d.Associations)*len(d.Properties)*len(d.Tags) == 0 {
+		t.Errorf("the example is %+v, %v", d, err)
 	}
 }
