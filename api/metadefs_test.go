@@ -2,7 +2,11 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +22,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
+	"github.com/vitrine-image/vitrine/metadef"
 )
 
 // asCaller lets everybody in as the caller that the test names.
@@ -382,4 +387,43 @@ func checkSchema(t *testing.T, h http.Handler, schema string, document []byte, v
 	if err := compile(t, h, schema).Validate(value); (err == nil) != valid {
 		t.Errorf("the schema %s and %s: %v", schema, document, err)
 	}
+}
+
+// longMetadefs makes every namespace long. One that is loaded says so.
+type longMetadefs struct{ MetadefSession }
+
+func (longMetadefs) CreateNamespace(_ context.Context, d metadef.Document) (metadef.Document, error) {
+	for i := range shortDocument / 10 {
+		d.Tags = append(d.Tags, metadef.Tag{Name: fmt.Sprintf("tag %06d", i)})
+	}
+	return d, nil
+}
+
+func (m longMetadefs) Namespace(ctx context.Context, name, _ string) (metadef.Document, error) {
+	loaded := "loaded"
+	return m.CreateNamespace(ctx, metadef.Document{Namespace: metadef.Namespace{Name: name, Description: &loaded}})
+}
+
+// TestLongDefinitionsWaitForRoom: who waits to be answered holds nothing, and is answered all the same.
+func TestLongDefinitionsWaitForRoom(t *testing.T) {
+	const body = `{"namespace":"long"}`
+	ask := fmt.Sprintf("POST /v2/metadefs/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	withServer(t, func(c *Config) {
+		c.Images = func(caller image.Caller) Session {
+			return &fakeSession{fakeImages: newFake(), caller: caller, MetadefSession: longMetadefs{}}
+		}
+	}, func(t *testing.T, s *server, dial func() net.Conn) {
+		all := s.answers.try(documentMemory, noDeadline())
+		go func() {
+			time.Sleep(10 * time.Minute)
+			all.release()
+		}()
+		c, started := dial(), time.Now()
+		defer c.Close()
+		go io.WriteString(c, ask)
+		code, text, took := answer(t, c, started)
+		if code != http.StatusCreated || took != 10*time.Minute || !strings.Contains(text, `"description":"loaded"`) {
+			t.Errorf("%d after %s: %.300s", code, took, text)
+		}
+	})
 }
