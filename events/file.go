@@ -142,6 +142,10 @@ func (f *lineFile) shift() error {
 		if err := os.Rename(f.numbered(i), f.numbered(i+1)); err != nil {
 			return err
 		}
+		// A power cut must not leave the next renaming, onto the name that is free now, without this one.
+		if err := syncDir(filepath.Dir(f.cfg.Path)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

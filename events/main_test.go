@@ -15,11 +15,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/crashfs"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	crashfs.ServeIfChild()
+	goleak.VerifyTestMain(m)
+}
 
 var at = time.Date(2026, 11, 21, 13, 50, 7, 123456000, time.UTC)
 

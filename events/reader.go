@@ -19,10 +19,10 @@ import (
 // by logrotate (path.1, path-20261121).
 type segment struct {
 	path  string
-	first int64 // number of its first line
+	first int64 // number of its first event
 }
 
-// segments lists the files next to path that begin with its name and hold lines, in the order of their lines.
+// segments lists the files next to path that begin with its name and hold events, in the order of these.
 func segments(path string) ([]segment, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -125,12 +125,13 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 }
 
-// firstSequence returns the number of the first line that has one, 0 when there is none near the beginning.
+// firstSequence returns the number of the first event, 0 when there is none near the beginning. Torn lines do not count:
+// a reader that opens the file for its first event must get on by reading it.
 func (l *lineReader) firstSequence() (int64, error) {
 	for l.offset < 2*maxLine {
 		line, err := l.next()
-		if n := sequenceOf(line); n > 0 {
-			return n, nil
+		if e, ok := parseEnvelope(line); ok {
+			return e.Sequence, nil
 		}
 		if err == io.EOF {
 			return 0, nil

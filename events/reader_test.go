@@ -209,6 +209,19 @@ func TestReadersSeeEachLineOnce(t *testing.T) {
 	wg.Wait()
 }
 
+func TestAFileMayBeginWithATornLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	torn := `{"sequence":3,"mess` + "\n"
+	create(t, path+".2", eventLines(1, 2))
+	create(t, path+".1", torn)
+	create(t, path, torn+event(3))
+	r := newReader(t, path, 1)
+	wantNumbers(t, "after 1", r.numbers(t), 2, 3)
+	if last, err := lastSequence(path); last != 3 || err != nil {
+		t.Errorf("lastSequence = %d, %v", last, err)
+	}
+}
+
 func TestALongLineIsSkipped(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	create(t, path, event(1)+strings.Repeat("x", maxLine+100)+"\n"+event(2)+`{"sequence":3,`+strings.Repeat("\x00", 3*maxLine)+"\n"+event(4))
