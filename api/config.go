@@ -16,6 +16,7 @@ import (
 	"github.com/vitrine-image/vitrine/auth"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/metadef"
 )
 
 // Config says what the API serves and how.
@@ -24,6 +25,7 @@ type Config struct {
 	Auth          auth.Authenticator
 	Stores        []imageservice.StoreInfo // several make it a multi-store API
 	ImportMethods []string                 // that are enabled
+	Formats       image.Formats            // that images may be declared to be
 	Logger        *slog.Logger             // nil discards; requestid.Handler gives its records the request's id
 
 	// PublicURL is the base of absolute links; "" takes that of the request.
@@ -76,7 +78,7 @@ type Session interface {
 	Upload(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
 	ImportSession
-	MetadefSession
+	metadef.Catalog
 	MemberSession
 	TaskSession
 }
@@ -153,7 +155,7 @@ func New(cfg Config) (http.Handler, error) {
 	case auth.KindBasic, auth.KindTrusted:
 		s.gate = &gate{authenticated: true, cors: s.cors}
 	}
-	s.schemas = schemas(s.documents.MultiStore)
+	s.schemas = schemas(s.documents.MultiStore, cfg.Formats)
 	s.router = newRouter(s, slices.Concat(routes, metadefRoutes))
 	return s, nil
 }

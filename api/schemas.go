@@ -21,8 +21,8 @@ func (s *server) showSchema(w http.ResponseWriter, r *http.Request) error {
 }
 
 // schemas returns the documents by path.
-func schemas(multiStore bool) map[string][]byte {
-	one := imageSchema(multiStore)
+func schemas(multiStore bool, formats image.Formats) map[string][]byte {
+	one := imageSchema(multiStore, formats)
 	all := metadefSchemas()
 	all[wire.ImageSchema] = marshal(one)
 	all[wire.ImagesSchema] = marshal(listSchema("images", one))
@@ -60,12 +60,12 @@ func listSchema(name string, item object) object {
 
 // imageSchema describes an image: base fields, the properties that everybody knows, and room for others. The glance
 // command, without a token from Keystone, stumbles over a schema that has stores; so it has them only where there are.
-func imageSchema(multiStore bool) object {
+func imageSchema(multiStore bool, formats image.Formats) object {
 	properties := object{}
 	if multiStore {
 		properties["stores"] = readOnly(object{"type": "string"}, "Stores that have the data, separated by commas")
 	}
-	for name, schema := range baseSchema() {
+	for name, schema := range baseSchema(formats) {
 		properties[name] = schema
 	}
 	for name, schema := range wellKnownSchema() {
@@ -107,7 +107,7 @@ func choice(values []string) object {
 	return object{"type": nullable("string"), "enum": enum}
 }
 
-func baseSchema() map[string]object {
+func baseSchema(formats image.Formats) map[string]object {
 	text := func(longest int) object { return object{"type": nullable("string"), "maxLength": longest} }
 	plain := func() object { return object{"type": "string"} }
 	return map[string]object{
@@ -123,8 +123,8 @@ func baseSchema() map[string]object {
 		"os_hash_value":    readOnly(text(128), "Hash of the data by os_hash_algo, in hex"),
 		"size":             readOnly(object{"type": nullable("integer")}, "Bytes of data"),
 		"virtual_size":     readOnly(object{"type": nullable("integer")}, "Bytes of the disk that a guest sees"),
-		"disk_format":      described(choice(image.DiskFormats), "Format of the disk"),
-		"container_format": described(choice(image.ContainerFormats), "Format of what the disk lies in"),
+		"disk_format":      described(choice(formats.Disks()), "Format of the disk"),
+		"container_format": described(choice(formats.Containers()), "Format of what the disk lies in"),
 		"min_ram":          described(object{"type": "integer"}, "Memory needed to boot the image, in MB"),
 		"min_disk":         described(object{"type": "integer"}, "Disk space needed to boot the image, in GB"),
 		"tags": described(object{"type": "array", "items": object{"type": "string", "maxLength": image.MaxNameLength}},

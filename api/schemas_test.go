@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
 )
@@ -119,6 +121,22 @@ func TestDocumentsFollowTheirSchemas(t *testing.T) {
 		}
 		if one.Validate(value) == nil {
 			t.Errorf("the schema allows %s", bad)
+		}
+	}
+}
+
+// The schema names the formats that the operator allows, and no others.
+func TestSchemaOfConfiguredFormats(t *testing.T) {
+	formats := image.Formats{Disk: []string{"raw", "gpt"}, Container: []string{"bare"}}
+	var schema struct {
+		Properties map[string]struct{ Enum []any }
+	}
+	if err := json.Unmarshal(schemas(false, formats)[wire.ImageSchema], &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]any{"disk_format": {nil, "raw", "gpt"}, "container_format": {nil, "bare"}} {
+		if got := schema.Properties[name].Enum; !slices.Equal(got, want) {
+			t.Errorf("the values of %s are %v, want %v", name, got, want)
 		}
 	}
 }

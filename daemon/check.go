@@ -55,6 +55,7 @@ func (cfg *Config) finish() error {
 	if err := hashes.Check(cfg.Images.HashingAlgorithm); err != nil {
 		fail("images.hashing_algorithm: %w", err)
 	}
+	cfg.Images.FormatsConfig.check(fail)
 	oneOf(fail, "images.delete_in_use", cfg.Images.DeleteInUse, "refuse", "trash")
 	oneOf(fail, "log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	oneOf(fail, "log.format", cfg.Log.Format, "auto", "text", "json")

@@ -77,14 +77,14 @@ type StorePath struct {
 
 // ImagesConfig is the section [images].
 type ImagesConfig struct {
-	SizeCap            Size   `toml:"size_cap"`
-	PropertyQuota      int    `toml:"property_quota"`
-	TagQuota           int    `toml:"tag_quota"`
-	MemberQuota        int    `toml:"member_quota"`
-	HashingAlgorithm   string `toml:"hashing_algorithm"`
-	RequireFormatMatch bool   `toml:"require_format_match"`
-	DeleteInUse        string `toml:"delete_in_use"` // refuse or trash
-	BufferMemory       Size   `toml:"buffer_memory"`
+	SizeCap          Size   `toml:"size_cap"`
+	PropertyQuota    int    `toml:"property_quota"`
+	TagQuota         int    `toml:"tag_quota"`
+	MemberQuota      int    `toml:"member_quota"`
+	HashingAlgorithm string `toml:"hashing_algorithm"`
+	FormatsConfig
+	DeleteInUse  string `toml:"delete_in_use"` // refuse or trash
+	BufferMemory Size   `toml:"buffer_memory"`
 }
 
 // MountConfig is the section [mount].
@@ -114,7 +114,7 @@ func Default() Config {
 			StallTimeout: Minute, DrainTimeout: Minute / 2, CORSMaxAge: Hour},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
-			RequireFormatMatch: true, DeleteInUse: "refuse", BufferMemory: 48 << 20},
+			FormatsConfig: defaultFormats(), DeleteInUse: "refuse", BufferMemory: 48 << 20},
 		Import:   defaultImport(),
 		Outgoing: defaultOutgoing(),
 		Mount:    MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},

@@ -46,13 +46,8 @@ func TestSampleHoldsTheDefaults(t *testing.T) {
 	if err := got.finish(); err != nil {
 		t.Fatal(err)
 	}
-	for _, list := range []*[]string{&got.API.ListenTLS, &got.API.CORSOrigins, &got.API.TrustedProxies, &got.API.AllowedHosts, &got.Mount.TrustedProjects, &got.Auth.Trusted.Proxies} {
-		if len(*list) == 0 {
-			*list = nil
-		}
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the sample says\n%+v\nand the defaults are\n%+v", got, want)
+	if said, is := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); said != is { // an empty list is as good as none
+		t.Errorf("the sample says\n%s\nand the defaults are\n%s", said, is)
 	}
 }
 

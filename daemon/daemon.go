@@ -108,7 +108,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	ingester, err := ingest.New(ingest.Config{HashAlgo: d.cfg.Images.HashingAlgorithm, Budget: int64(d.cfg.Images.BufferMemory),
-		Formats: d.cfg.Images.formatRules()})
+		Formats: d.cfg.Images.rules()})
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
+		Formats: d.cfg.Images.declared(),
 		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota},
 		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Import: imports, Logger: d.log})
@@ -243,7 +244,7 @@ func (d *daemon) handler() (http.Handler, error) {
 	return api.New(api.Config{
 		CORS: c.cors(), Proxies: proxies, Rates: d.cfg.Limits.rates(),
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
-		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
+		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Formats: d.cfg.Images.declared(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
 		Ready: d.service.CheckReady, DisableFile: c.DisableFile,
 	})

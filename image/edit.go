@@ -48,26 +48,38 @@ var (
 
 // setters are the base fields that clients set, and how.
 var setters = map[string]func(img *Image, value any) error{
-	"name":             setName,
-	"owner":            setOwner,
-	"visibility":       setVisibility,
-	"protected":        func(img *Image, v any) error { return setBool(&img.Protected, "protected", v) },
-	"os_hidden":        func(img *Image, v any) error { return setBool(&img.Hidden, "os_hidden", v) },
-	"min_ram":          func(img *Image, v any) error { return setInteger(&img.MinRAM, "min_ram", v) },
-	"min_disk":         func(img *Image, v any) error { return setInteger(&img.MinDisk, "min_disk", v) },
-	"disk_format":      setDiskFormat,
-	"container_format": setContainerFormat,
-	"tags":             setTags,
+	"name":       setName,
+	"owner":      setOwner,
+	"visibility": setVisibility,
+	"protected":  func(img *Image, v any) error { return setBool(&img.Protected, "protected", v) },
+	"os_hidden":  func(img *Image, v any) error { return setBool(&img.Hidden, "os_hidden", v) },
+	"min_ram":    func(img *Image, v any) error { return setInteger(&img.MinRAM, "min_ram", v) },
+	"min_disk":   func(img *Image, v any) error { return setInteger(&img.MinDisk, "min_disk", v) },
+	"tags":       setTags,
 }
+
+// setter returns how a base field is set, nil for what is none.
+func (f Formats) setter(name string) func(img *Image, value any) error {
+	switch name {
+	case "disk_format":
+		return func(img *Image, v any) error { return img.setFormat(&img.DiskFormat, name, v, f.Disks()) }
+	case "container_format":
+		return func(img *Image, v any) error { return img.setFormat(&img.ContainerFormat, name, v, f.Containers()) }
+	}
+	return setters[name]
+}
+
+// Apply is Formats.Apply with the formats of the API.
+func (img *Image) Apply(edits []Edit) error { return Formats{}.Apply(img, edits) }
 
 // Apply carries out the edits in their order; the image is of no use when one fails. Rights are not looked at.
 // Errors: ErrForbidden for fields that no client sets, ErrInvalid for wrong values, ErrConflict for a property that
 // should be there and is not (or the other way round), ErrTooLarge for more than MaxTextBytes, unless the image had as many
 // before.
-func (img *Image) Apply(edits []Edit) error {
+func (f Formats) Apply(img *Image, edits []Edit) error {
 	before := img.TextBytes()
 	for _, e := range edits {
-		if err := img.apply(e); err != nil {
+		if err := img.apply(e, f); err != nil {
 			return err
 		}
 	}
@@ -77,11 +89,11 @@ func (img *Image) Apply(edits []Edit) error {
 	return img.CheckText()
 }
 
-func (img *Image) apply(e Edit) error {
+func (img *Image) apply(e Edit, formats Formats) error {
 	if err := checkText("The name of a property", e.Name, MaxNameLength); err != nil {
 		return err
 	}
-	switch set := setters[e.Name]; {
+	switch set := formats.setter(e.Name); {
 	case e.Name == "":
 		return Errorf(ErrInvalid, "The name of a property may not be empty")
 	case slices.Contains(readOnly, e.Name):
@@ -196,14 +208,6 @@ func setVisibility(img *Image, value any) error {
 	}
 	img.Visibility = Visibility(v)
 	return nil
-}
-
-func setDiskFormat(img *Image, value any) error {
-	return img.setFormat(&img.DiskFormat, "disk_format", value, DiskFormats)
-}
-
-func setContainerFormat(img *Image, value any) error {
-	return img.setFormat(&img.ContainerFormat, "container_format", value, ContainerFormats)
 }
 
 func (img *Image) setFormat(field *string, name string, value any, known []string) error {

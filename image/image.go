@@ -61,12 +61,6 @@ func (l Location) String() string {
 // DefaultHashAlgo fills os_hash_algo unless an operator chose another one.
 const DefaultHashAlgo = "sha512"
 
-// DiskFormats and ContainerFormats are the values the API accepts.
-var (
-	DiskFormats      = []string{"ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"}
-	ContainerFormats = []string{"ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"}
-)
-
 // Clone returns a copy that shares nothing with img.
 func (img *Image) Clone() *Image {
 	c := *img

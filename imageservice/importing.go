@@ -78,6 +78,7 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 	if err := s.reserveImport(ctx, task, &res, writer); err != nil {
 		return err
 	}
+	req.Encrypted = img.Encrypted()
 	req.Store, req.Object = writer, imagestore.Object{ImageID: img.ID, Name: res.Object}
 	if req.MaxSize == 0 {
 		req.MaxSize = s.limits.ImageSize

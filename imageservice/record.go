@@ -20,7 +20,7 @@ func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (
 	img := &image.Image{ID: id, Owner: s.caller.ProjectID, Status: image.Queued, Visibility: image.Shared,
 		CreatedAt: now, UpdatedAt: now}
 	blank := img.Clone()
-	if err := img.Apply(edits); err != nil {
+	if err := s.svc.formats.Apply(img, edits); err != nil {
 		return nil, err
 	}
 	if err := s.checkEdits(ctx, blank, img); err != nil {
@@ -81,7 +81,7 @@ func (s *Session) mayFilter(ctx context.Context, q image.Query) bool {
 func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
 	img, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		before := img.Clone()
-		if err := img.Apply(edits); err != nil {
+		if err := s.svc.formats.Apply(img, edits); err != nil {
 			return false, err
 		}
 		if err := s.checkEdits(ctx, before, img); err != nil {

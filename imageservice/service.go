@@ -36,6 +36,7 @@ type Config struct {
 	Ingest   *ingest.Ingester
 	Instance string // names this process in reservations; unlike that of any process before
 	Limits   Limits
+	Formats  image.Formats // that images may be declared to be
 	// Policy says what callers may do; nil for the built-in rules.
 	Policy *policy.Enforcer
 	// Protections say which properties they may read and write; nil for all.
@@ -55,6 +56,7 @@ type Service struct {
 	ingest      *ingest.Ingester
 	instance    string
 	limits      Limits
+	formats     image.Formats
 	trash       bool
 	policy      *policy.Enforcer
 	protections *policy.Protections
@@ -83,7 +85,7 @@ func New(cfg Config) (*Service, error) {
 	case cfg.Instance == "":
 		return nil, errors.New("imageservice: the instance has no name")
 	}
-	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits,
+	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits, formats: cfg.Formats,
 		policy: cfg.Policy, protections: cfg.Protections,
 		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc)}
