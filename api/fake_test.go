@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-image/vitrine/auth"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/metadef"
 )
 
 // fakeImages is a service in memory that knows just enough of the rules for the tests of this package.
@@ -71,7 +72,7 @@ type fakeSession struct {
 	*fakeImages
 	caller        image.Caller
 	ImportSession // nil: tested with the service, as the next
-	MetadefSession
+	metadef.Catalog
 }
 
 func (s *fakeSession) find(id image.ID) (*image.Image, error) {

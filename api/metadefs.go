@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,42 +9,6 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadef"
 )
-
-// MetadefSession is what one caller can do with metadata definitions.
-type MetadefSession interface {
-	Namespaces(ctx context.Context, q metadef.Query) (page []metadef.Document, next string, err error)
-	Namespace(ctx context.Context, name, resourceType string) (metadef.Document, error)
-	CreateNamespace(ctx context.Context, d metadef.Document) (metadef.Document, error)
-	SaveNamespace(ctx context.Context, name string, n metadef.Namespace) (metadef.Namespace, error)
-	DeleteNamespace(ctx context.Context, name string) error
-
-	ResourceTypes(ctx context.Context) ([]metadef.ResourceType, error)
-	Associations(ctx context.Context, namespace string) ([]metadef.Association, error)
-	AddAssociation(ctx context.Context, namespace string, a metadef.Association) (metadef.Association, error)
-	RemoveAssociation(ctx context.Context, namespace, resourceType string) error
-
-	Properties(ctx context.Context, namespace string) ([]metadef.Property, error)
-	Property(ctx context.Context, namespace, name, resourceType string) (metadef.Property, error)
-	CreateProperty(ctx context.Context, namespace string, p metadef.Property) (metadef.Property, error)
-	SaveProperty(ctx context.Context, namespace, name string, p metadef.Property) (metadef.Property, error)
-	DeleteProperty(ctx context.Context, namespace, name string) error
-	DeleteProperties(ctx context.Context, namespace string) error
-
-	Objects(ctx context.Context, namespace string) ([]metadef.Object, error)
-	Object(ctx context.Context, namespace, name string) (metadef.Object, error)
-	CreateObject(ctx context.Context, namespace string, o metadef.Object) (metadef.Object, error)
-	SaveObject(ctx context.Context, namespace, name string, o metadef.Object) (metadef.Object, error)
-	DeleteObject(ctx context.Context, namespace, name string) error
-	DeleteObjects(ctx context.Context, namespace string) error
-
-	Tags(ctx context.Context, namespace string, q metadef.TagQuery) ([]metadef.Tag, error)
-	Tag(ctx context.Context, namespace, name string) (metadef.Tag, error)
-	CreateTag(ctx context.Context, namespace, name string) (metadef.Tag, error)
-	SetTags(ctx context.Context, namespace string, names []string, add bool) ([]metadef.Tag, error)
-	SaveTag(ctx context.Context, namespace, name, newName string) (metadef.Tag, error)
-	DeleteTag(ctx context.Context, namespace, name string) error
-	DeleteTags(ctx context.Context, namespace string) error
-}
 
 // A metadefRequest is a request about metadata definitions.
 type metadefRequest struct {

@@ -390,7 +390,7 @@ func checkSchema(t *testing.T, h http.Handler, schema string, document []byte, v
 }
 
 // longMetadefs makes every namespace long. One that is loaded says so.
-type longMetadefs struct{ MetadefSession }
+type longMetadefs struct{ metadef.Catalog }
 
 func (longMetadefs) CreateNamespace(_ context.Context, d metadef.Document) (metadef.Document, error) {
 	for i := range shortDocument / 10 {
@@ -410,7 +410,7 @@ func TestLongDefinitionsWaitForRoom(t *testing.T) {
 	ask := fmt.Sprintf("POST /v2/metadefs/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	withServer(t, func(c *Config) {
 		c.Images = func(caller image.Caller) Session {
-			return &fakeSession{fakeImages: newFake(), caller: caller, MetadefSession: longMetadefs{}}
+			return &fakeSession{fakeImages: newFake(), caller: caller, Catalog: longMetadefs{}}
 		}
 	}, func(t *testing.T, s *server, dial func() net.Conn) {
 		all := s.answers.try(documentMemory, noDeadline())

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMetadefs(t *testing.T) {
-	servicetest.RunMetadefs(t, func(t *testing.T) servicetest.Metadefs { return open(t, t.TempDir(), nil).As(admin) })
+	servicetest.RunMetadefs(t, func(t *testing.T) metadef.Catalog { return open(t, t.TempDir(), nil).As(admin) })
 }
 
 // namespaces makes public namespaces of the project p1, each with a tag t.

@@ -14,46 +14,10 @@ import (
 	"github.com/vitrine-image/vitrine/metadef"
 )
 
-// Metadefs are the verbs of metadata definitions, asked by an admin of one project.
-type Metadefs interface {
-	Namespaces(ctx context.Context, q metadef.Query) (page []metadef.Document, next string, err error)
-	Namespace(ctx context.Context, name, resourceType string) (metadef.Document, error)
-	CreateNamespace(ctx context.Context, d metadef.Document) (metadef.Document, error)
-	SaveNamespace(ctx context.Context, name string, n metadef.Namespace) (metadef.Namespace, error)
-	DeleteNamespace(ctx context.Context, name string) error
-
-	ResourceTypes(ctx context.Context) ([]metadef.ResourceType, error)
-	Associations(ctx context.Context, namespace string) ([]metadef.Association, error)
-	AddAssociation(ctx context.Context, namespace string, a metadef.Association) (metadef.Association, error)
-	RemoveAssociation(ctx context.Context, namespace, resourceType string) error
-
-	Properties(ctx context.Context, namespace string) ([]metadef.Property, error)
-	Property(ctx context.Context, namespace, name, resourceType string) (metadef.Property, error)
-	CreateProperty(ctx context.Context, namespace string, p metadef.Property) (metadef.Property, error)
-	SaveProperty(ctx context.Context, namespace, name string, p metadef.Property) (metadef.Property, error)
-	DeleteProperty(ctx context.Context, namespace, name string) error
-	DeleteProperties(ctx context.Context, namespace string) error
-
-	Objects(ctx context.Context, namespace string) ([]metadef.Object, error)
-	Object(ctx context.Context, namespace, name string) (metadef.Object, error)
-	CreateObject(ctx context.Context, namespace string, o metadef.Object) (metadef.Object, error)
-	SaveObject(ctx context.Context, namespace, name string, o metadef.Object) (metadef.Object, error)
-	DeleteObject(ctx context.Context, namespace, name string) error
-	DeleteObjects(ctx context.Context, namespace string) error
-
-	Tags(ctx context.Context, namespace string, q metadef.TagQuery) ([]metadef.Tag, error)
-	Tag(ctx context.Context, namespace, name string) (metadef.Tag, error)
-	CreateTag(ctx context.Context, namespace, name string) (metadef.Tag, error)
-	SetTags(ctx context.Context, namespace string, names []string, add bool) ([]metadef.Tag, error)
-	SaveTag(ctx context.Context, namespace, name, newName string) (metadef.Tag, error)
-	DeleteTag(ctx context.Context, namespace, name string) error
-	DeleteTags(ctx context.Context, namespace string) error
-}
-
-// RunMetadefs runs the suite of metadata definitions. open returns a service without namespaces; it is called once for
-// each test.
-func RunMetadefs(t *testing.T, open func(t *testing.T) Metadefs) {
-	for name, test := range map[string]func(t *testing.T, m Metadefs){
+// RunMetadefs runs the suite of metadata definitions. open returns a service without namespaces, asked by an admin of one
+// project; it is called once for each test.
+func RunMetadefs(t *testing.T, open func(t *testing.T) metadef.Catalog) {
+	for name, test := range map[string]func(t *testing.T, m metadef.Catalog){
 		"WholeNamespace":     wholeNamespace,
 		"AllOrNothing":       allOrNothing,
 		"SaveNamespace":      saveNamespace,
@@ -112,7 +76,7 @@ func wantSame(t *testing.T, what string, got, want any) {
 	}
 }
 
-func createNamespace(t *testing.T, m Metadefs, d metadef.Document) metadef.Document {
+func createNamespace(t *testing.T, m metadef.Catalog, d metadef.Document) metadef.Document {
 	t.Helper()
 	made, err := m.CreateNamespace(t.Context(), d)
 	if err != nil {
@@ -121,7 +85,7 @@ func createNamespace(t *testing.T, m Metadefs, d metadef.Document) metadef.Docum
 	return made
 }
 
-func getNamespace(t *testing.T, m Metadefs, name string) metadef.Document {
+func getNamespace(t *testing.T, m metadef.Catalog, name string) metadef.Document {
 	t.Helper()
 	d, err := m.Namespace(t.Context(), name, "")
 	if err != nil {
@@ -130,7 +94,7 @@ func getNamespace(t *testing.T, m Metadefs, name string) metadef.Document {
 	return d
 }
 
-func wholeNamespace(t *testing.T, m Metadefs) {
+func wholeNamespace(t *testing.T, m metadef.Catalog) {
 	made := createNamespace(t, m, example("OS::Test"))
 	wantSame(t, "what was made", bare(made), example("OS::Test"))
 	got := getNamespace(t, m, "os::tEST")
@@ -149,7 +113,7 @@ func wholeNamespace(t *testing.T, m Metadefs) {
 	wantErr(t, "a deleted namespace", err, image.ErrNotFound)
 }
 
-func allOrNothing(t *testing.T, m Metadefs) {
+func allOrNothing(t *testing.T, m metadef.Catalog) {
 	createNamespace(t, m, example("OS::Test"))
 	_, err := m.CreateNamespace(t.Context(), example("os::test"))
 	wantErr(t, "a name that is taken", err, image.ErrConflict)
@@ -173,7 +137,7 @@ func allOrNothing(t *testing.T, m Metadefs) {
 	}
 }
 
-func saveNamespace(t *testing.T, m Metadefs) {
+func saveNamespace(t *testing.T, m metadef.Catalog) {
 	before := createNamespace(t, m, example("OS::Test")).Namespace
 	createNamespace(t, m, example("other"))
 	saved, err := m.SaveNamespace(t.Context(), "os::test", metadef.Namespace{Name: "OS::Renamed", Visibility: image.Private, Protected: true})
@@ -198,7 +162,7 @@ func saveNamespace(t *testing.T, m Metadefs) {
 	wantErr(t, "the same name in other case", err, nil)
 }
 
-func protectedNamespace(t *testing.T, m Metadefs) {
+func protectedNamespace(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	d := example("safe")
 	d.Namespace.Protected = true
@@ -225,7 +189,7 @@ func protectedNamespace(t *testing.T, m Metadefs) {
 	}
 }
 
-func namespacePages(t *testing.T, m Metadefs) {
+func namespacePages(t *testing.T, m metadef.Catalog) {
 	for i, name := range []string{"b", "A", "c", "d"} {
 		d := metadef.Document{Namespace: metadef.Namespace{Name: name, Visibility: image.Public}}
 		if i%2 == 1 {
@@ -274,7 +238,7 @@ func namespacePages(t *testing.T, m Metadefs) {
 	wantErr(t, "an unknown sort key", err, image.ErrInvalid)
 }
 
-func associations(t *testing.T, m Metadefs) {
+func associations(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	createNamespace(t, m, example("one"))
 	createNamespace(t, m, metadef.Document{Namespace: metadef.Namespace{Name: "two", Visibility: image.Public}})
@@ -302,7 +266,7 @@ func associations(t *testing.T, m Metadefs) {
 	}
 }
 
-func propertyPrefix(t *testing.T, m Metadefs) {
+func propertyPrefix(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	createNamespace(t, m, example("OS::Test"))
 	d, err := m.Namespace(ctx, "OS::Test", "os::glance::image")
@@ -332,7 +296,7 @@ func propertyPrefix(t *testing.T, m Metadefs) {
 	}
 }
 
-func properties(t *testing.T, m Metadefs) {
+func properties(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	createNamespace(t, m, example("OS::Test"))
 	made, err := m.CreateProperty(ctx, "OS::Test", metadef.Property{Name: "new", Schema: stringSchema("New")})
@@ -360,7 +324,7 @@ func properties(t *testing.T, m Metadefs) {
 	}
 }
 
-func objects(t *testing.T, m Metadefs) {
+func objects(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	createNamespace(t, m, example("OS::Test"))
 	_, err := m.CreateObject(ctx, "OS::Test", metadef.Object{Name: "DISK"})
@@ -395,7 +359,7 @@ func objects(t *testing.T, m Metadefs) {
 	}
 }
 
-func metadefTags(t *testing.T, m Metadefs) {
+func metadefTags(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	createNamespace(t, m, example("OS::Test"))
 	names := func(q metadef.TagQuery) []string {
@@ -457,7 +421,7 @@ func metadefTags(t *testing.T, m Metadefs) {
 	wantErr(t, "deleting all of none", m.DeleteTags(ctx, "OS::Test"), nil)
 }
 
-func nothingThere(t *testing.T, m Metadefs) {
+func nothingThere(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	createNamespace(t, m, metadef.Document{Namespace: metadef.Namespace{Name: "empty", Visibility: image.Public}})
 	p, o := metadef.Property{Name: "x", Schema: stringSchema("")}, metadef.Object{Name: "x"}
@@ -500,7 +464,7 @@ func nothingThere(t *testing.T, m Metadefs) {
 }
 
 // oddNames have what paths and queries give a meaning to.
-func oddNames(t *testing.T, m Metadefs) {
+func oddNames(t *testing.T, m metadef.Catalog) {
 	ctx := t.Context()
 	for _, name := range []string{"a/b", "..", ".", "a?b#c", "50%25", "日本 +&=", "tags"} {
 		d := example(name)
@@ -530,7 +494,7 @@ func oddNames(t *testing.T, m Metadefs) {
 }
 
 // twoWriters rename a namespace at once; each name that one of them gives must be found by somebody.
-func twoWriters(t *testing.T, m Metadefs) {
+func twoWriters(t *testing.T, m metadef.Catalog) {
 	createNamespace(t, m, example("start"))
 	done := make(chan error, 2)
 	for _, name := range []string{"a", "b"} {
