@@ -25,6 +25,7 @@ type Config struct {
 	Auth          auth.Authenticator
 	Stores        []imageservice.StoreInfo // several make it a multi-store API
 	ImportMethods []string                 // that are enabled
+	Formats       image.Formats            // that images may be declared to be
 	Logger        *slog.Logger             // nil discards; requestid.Handler gives its records the request's id
 
 	// PublicURL is the base of absolute links; "" takes that of the request.
@@ -154,7 +155,7 @@ func New(cfg Config) (http.Handler, error) {
 	case auth.KindBasic, auth.KindTrusted:
 		s.gate = &gate{authenticated: true, cors: s.cors}
 	}
-	s.schemas = schemas(s.documents.MultiStore)
+	s.schemas = schemas(s.documents.MultiStore, cfg.Formats)
 	s.router = newRouter(s, slices.Concat(routes, metadefRoutes))
 	return s, nil
 }
