@@ -27,8 +27,9 @@ type Audit struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	problem error     // why the file took no record or was not synced last, nil when it did
-	tried   time.Time // since the problem
+	problem error     // why the file did not take the last record, nil when it did
+	tried   time.Time // when that was
+	unsafe  error     // why the file could not be synced or followed last, nil when it could
 	missed  int64     // records that are not in the file, since one was
 	stats   AuditStats
 }
@@ -63,7 +64,7 @@ func (a *Audit) Record(ctx context.Context, act Act) {
 	if err == nil {
 		_, err = a.file.write(append(line, '\n'))
 	}
-	if a.failed(err); err != nil {
+	if a.took(err); err != nil {
 		a.missed++
 		a.stats.Missed++
 		a.log.ErrorContext(ctx, "the audit log cannot be written, this record is missing there", "record", string(line), "error", err)
@@ -92,22 +93,23 @@ func (a *Audit) gap() error {
 	return err
 }
 
-// failed remembers how the last attempt ended; the caller has the lock.
-func (a *Audit) failed(err error) {
+// took remembers whether the file took what was written; the caller has the lock.
+func (a *Audit) took(err error) {
 	if err == nil && a.problem != nil {
 		a.log.Info("the audit log can be written again", "path", a.file.cfg.Path)
 	}
 	a.problem, a.tried = err, time.Now()
 }
 
-// Err returns why records do not reach the file, nil when they do. It looks whether that is still so, at most every second.
+// Err returns why records do not reach the file or the disk, nil when they do. It looks whether they still do not reach the
+// file, at most every second; the disk is Run's business.
 func (a *Audit) Err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.problem != nil && time.Since(a.tried) >= time.Second {
-		a.failed(errors.Join(a.gap(), a.file.sync()))
+		a.took(a.gap())
 	}
-	return a.problem
+	return cmp.Or(a.problem, a.unsafe)
 }
 
 // Check refuses a request that could not be written down. It is asked before the request is carried out: what was done
@@ -151,13 +153,14 @@ func (a *Audit) keep() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case err != nil:
-		if a.problem == nil || a.problem.Error() != err.Error() {
-			a.log.Error("the audit log may lose records with a power cut", "path", a.file.cfg.Path, "error", err)
-		}
-		a.failed(err)
-	case a.problem != nil:
-		a.failed(a.gap())
+	case err != nil && (a.unsafe == nil || a.unsafe.Error() != err.Error()):
+		a.log.Error("the audit log may lose records with a power cut", "path", a.file.cfg.Path, "error", err)
+	case err == nil && a.unsafe != nil:
+		a.log.Info("the audit log is safe again", "path", a.file.cfg.Path)
+	}
+	a.unsafe = err
+	if a.problem != nil {
+		a.took(a.gap())
 	}
 }
 

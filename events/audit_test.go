@@ -156,6 +156,36 @@ func TestNoRecordIsLostSilently(t *testing.T) {
 	})
 }
 
+func TestAnUnsafeAuditLogIsNoSecret(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		a := openAudit(t, AuditConfig{File: FileConfig{Path: filepath.Join(dir, "log")}, Strict: true, Logger: log.logger()})
+		stop := auditing(t, a)
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			time.Sleep(2 * time.Second)
+			a.Record(t.Context(), Act{Action: Delete, Kind: ImageObject, ID: "still in the moved file"})
+		}
+		if n := strings.Count(log.String(), "may lose records"); n != 1 || a.Check() == nil || a.Stats().Missed != 0 {
+			t.Errorf("Check = %v, %+v, logged %d times: %s", a.Check(), a.Stats(), n, &log)
+		}
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := a.Check(); err != nil || !strings.Contains(log.String(), "is safe again") {
+			t.Errorf("Check = %v: %s", err, &log)
+		}
+		stop()
+	})
+}
+
 func TestTheAuditLogRecoversByItself(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit")
 	synctest.Test(t, func(t *testing.T) {

@@ -27,6 +27,9 @@ const timestampLayout = "2006-01-02 15:04:05.000000"
 // maxLine bounds a line in bytes.
 const maxLine = 4 << 20
 
+// maxSequence is the largest number that every reader of JSON can tell from its neighbours.
+const maxSequence = 1 << 53
+
 var sequenceKey = []byte(`{"sequence":`)
 
 // sequenceOf returns the number of a line, of which the rest may be torn; 0 for what is no line of an event log.
@@ -37,7 +40,7 @@ func sequenceOf(line []byte) int64 {
 	}
 	digits, _, ok := bytes.Cut(rest[:min(len(rest), 32)], []byte(","))
 	n, err := strconv.ParseInt(string(digits), 10, 64)
-	if !ok || err != nil || n < 1 {
+	if !ok || err != nil || n < 1 || n > maxSequence {
 		return 0
 	}
 	return n

@@ -59,6 +59,9 @@ type hook struct {
 	done  int64 // number of the last event that needs no more telling
 }
 
+// saveEvery is how often it is saved how far a hook is, at most.
+const saveEvery = time.Second
+
 var hookNames = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 func newHook(cfg HookConfig, transport http.RoundTripper, log *slog.Logger) (*hook, error) {
@@ -135,19 +138,33 @@ func (h *hook) run(ctx context.Context) {
 			h.mu.Lock()
 			h.done = e.Sequence
 			h.mu.Unlock()
-			if time.Since(h.savedAt) >= time.Second {
+			if time.Since(h.savedAt) >= saveEvery {
 				h.save()
 			}
 		case err == io.EOF:
-			h.save()
-			select {
-			case <-h.wake:
-			case <-ctx.Done():
-			}
+			h.wait(ctx)
 		default:
 			h.tell("the event log cannot be read", err)
 			h.reader.close()
 			h.sleep(ctx, firstWait)
+		}
+	}
+}
+
+// wait returns when the log has grown or ctx ends. What was done meanwhile is saved after a while, not for each event.
+func (h *hook) wait(ctx context.Context) {
+	for {
+		var due <-chan time.Time
+		if h.done != h.cursor.saved {
+			due = time.After(saveEvery)
+		}
+		select {
+		case <-due:
+			h.save()
+		case <-h.wake:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -176,6 +176,50 @@ func TestAWebhookGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
+func TestANewWebhookBesideAnOldOneMissesNothing(t *testing.T) {
+	cfg := hooked(t, "http://example.org", "http://example.org")
+	cfg.Transport = &script{statuses: []int{200}}
+	create(t, filepath.Join(cfg.StateDir, "b.cursor"), "7\n") // of a log that is gone
+	synctest.Test(t, func(t *testing.T) {
+		l := openLog(t, cfg)
+		stop := running(t, l)
+		emit(t, l, ImageCreate)
+		time.Sleep(time.Second)
+		stop()
+		for _, s := range l.Stats().Hooks {
+			if s.Lost != 0 || s.Delivered != 1 || s.Behind != 0 {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+func TestACursorIsSavedEverySecond(t *testing.T) {
+	cfg := hooked(t, "http://example.org")
+	cfg.Transport = &script{statuses: []int{200}}
+	path := filepath.Join(cfg.StateDir, "a.cursor")
+	synctest.Test(t, func(t *testing.T) {
+		l := openLog(t, cfg)
+		stop := running(t, l)
+		seen := map[string]bool{}
+		for range 100 {
+			emit(t, l, ImageUpdate)
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			seen[text(t, path)] = true
+		}
+		if len(seen) < 8 || len(seen) > 12 {
+			t.Errorf("it was saved %d times in 10 seconds", len(seen))
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := text(t, path); got != "100\n" {
+			t.Errorf("a second after the last event the cursor is %q", got)
+		}
+		stop()
+	})
+}
+
 func TestWhatIsGoneFromTheLogIsCounted(t *testing.T) {
 	var log logBuffer
 	g := newTarget(t, nil)

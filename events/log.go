@@ -118,13 +118,15 @@ func (l *Log) openHooks(cfg Config) error {
 		}
 		h.cursor.path = filepath.Join(cfg.StateDir, hc.Name+".cursor")
 		h.reader = &reader{path: cfg.File.Path, still: &l.file.mu}
-		if err := h.load(l.sequence); err != nil {
-			return fmt.Errorf("webhook %q: %w", hc.Name, err)
+		if n, _, err := h.cursor.load(); err == nil {
+			l.sequence = max(l.sequence, n)
 		}
 		l.hooks = append(l.hooks, h)
 	}
 	for _, h := range l.hooks {
-		l.sequence = max(l.sequence, h.reader.after)
+		if err := h.load(l.sequence); err != nil {
+			return fmt.Errorf("webhook %q: %w", h.name, err)
+		}
 	}
 	return nil
 }

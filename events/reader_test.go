@@ -92,6 +92,10 @@ func TestReadingAcrossFiles(t *testing.T) {
 	if got := newReader(t, path, 2).numbers(t); !slices.Equal(got, []int64{3, 7, 8, 9}) {
 		t.Errorf("with a file removed: %v", got)
 	}
+	create(t, path+".0", `{"sequence":9223372036854775807,"message_id":"x","event_type":"y"}`+"\n") // would leave no number for more
+	if last, err := lastSequence(path); last != 9 || err != nil {
+		t.Errorf("lastSequence = %d, %v", last, err)
+	}
 	if got := newReader(t, path, 4).numbers(t); !slices.Equal(got, []int64{7, 8, 9}) {
 		t.Errorf("from a file that was removed: %v", got)
 	}
