@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
 )
 
@@ -22,6 +23,21 @@ const (
 	completionImages = 200
 )
 
+// completeFrom completes with what the server says.
+func (a *app) completeFrom(cmd *cobra.Command, ask func(context.Context, *client.Client) ([]cobra.Completion, error)) ([]cobra.Completion, cobra.ShellCompDirective) {
+	conn, err := a.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	words, err := ask(ctx, conn)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeImages completes up to n arguments (any number when n is below 0) with the names of the newest images, or with
 // their ids where the name is missing or not unique.
 func (a *app) completeImages(n int) cobra.CompletionFunc {
@@ -29,48 +45,37 @@ func (a *app) completeImages(n int) cobra.CompletionFunc {
 		if n >= 0 && len(args) >= n {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		conn, err := a.client()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
-		defer cancel()
-		images, _, err := conn.Page(ctx, image.Query{Limit: completionImages})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		named := make(map[string]int)
-		for _, img := range images {
-			named[nameOf(img)]++
-		}
-		var words []cobra.Completion
-		for _, img := range images {
-			word, about := nameOf(img), string(img.Status)
-			if img.Name == nil || named[word] > 1 || printable(word) != word || word == "" {
-				word, about = string(img.ID), printable(word)+", "+about
+		return a.completeFrom(cmd, func(ctx context.Context, conn *client.Client) ([]cobra.Completion, error) {
+			images, _, err := conn.Page(ctx, image.Query{Limit: completionImages})
+			if err != nil {
+				return nil, err
 			}
-			if strings.HasPrefix(word, begun) && !slices.Contains(args, word) {
-				words = append(words, cobra.CompletionWithDesc(word, about))
+			named := make(map[string]int)
+			for _, img := range images {
+				named[nameOf(img)]++
 			}
-		}
-		return words, cobra.ShellCompDirectiveNoFileComp
+			var words []cobra.Completion
+			for _, img := range images {
+				word, about := nameOf(img), string(img.Status)
+				if img.Name == nil || named[word] > 1 || printable(word) != word || word == "" {
+					word, about = string(img.ID), printable(word)+", "+about
+				}
+				if strings.HasPrefix(word, begun) && !slices.Contains(args, word) {
+					words = append(words, cobra.CompletionWithDesc(word, about))
+				}
+			}
+			return words, nil
+		})
 	}
 }
 
 func (a *app) completeStores(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	conn, err := a.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
-	defer cancel()
-	stores, err := conn.Stores(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var words []cobra.Completion
-	for _, s := range stores {
-		words = append(words, cobra.CompletionWithDesc(s.ID, s.Description))
-	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return a.completeFrom(cmd, func(ctx context.Context, conn *client.Client) ([]cobra.Completion, error) {
+		stores, err := conn.Stores(ctx)
+		var words []cobra.Completion
+		for _, s := range stores {
+			words = append(words, cobra.CompletionWithDesc(s.ID, s.Description))
+		}
+		return words, err
+	})
 }

@@ -170,26 +170,19 @@ func onNamespace(name string, err error) error {
 
 // completeNamespaces completes up to n arguments, any number when n is below 0.
 func (a *app) completeNamespaces(n int) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if n >= 0 && len(args) >= n {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		conn, err := a.client()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
-		defer cancel()
-		all, err := namespaces(ctx, conn, metadef.Query{})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var words []cobra.Completion
-		for _, d := range all {
-			if name := d.Namespace.Name; printable(name) == name && !slices.Contains(args, name) {
-				words = append(words, cobra.CompletionWithDesc(name, printable(textOf(d.Namespace.DisplayName))))
+		return a.completeFrom(cmd, func(ctx context.Context, conn *client.Client) ([]cobra.Completion, error) {
+			all, err := namespaces(ctx, conn, metadef.Query{})
+			var words []cobra.Completion
+			for _, d := range all {
+				if name := d.Namespace.Name; printable(name) == name && !slices.Contains(args, name) {
+					words = append(words, cobra.CompletionWithDesc(name, printable(textOf(d.Namespace.DisplayName))))
+				}
 			}
-		}
-		return words, cobra.ShellCompDirectiveNoFileComp
+			return words, err
+		})
 	}
 }
