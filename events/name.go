@@ -61,7 +61,7 @@ type Definition struct {
 	Name     Name
 	Priority Priority // as a rule
 	Failure  string   // when the priority is ErrorPriority instead, "" for never
-	Payload  string   // one of Payloads
+	Payload  string   // its name in the reference
 	When     string
 }
 

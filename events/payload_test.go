@@ -55,10 +55,10 @@ func samples() []Event {
 func TestPayloads(t *testing.T) {
 	keys := make(map[string][]string)
 	for _, p := range payloads {
-		for _, f := range p.Fields {
-			keys[p.Name] = append(keys[p.Name], f.Key)
+		for _, f := range p.fields {
+			keys[p.name] = append(keys[p.name], f.key)
 		}
-		slices.Sort(keys[p.Name])
+		slices.Sort(keys[p.name])
 	}
 	var all bytes.Buffer
 	events := samples()
@@ -194,7 +194,7 @@ func TestReference(t *testing.T) {
 		t.Errorf("%s is not what the program says (%v); write it anew: go test ./events -run TestReference -update", path, err)
 	}
 	for _, d := range definitions {
-		if !slices.ContainsFunc(payloads, func(p Payload) bool { return p.Name == d.Payload }) {
+		if !slices.ContainsFunc(payloads, func(p payload) bool { return p.name == d.Payload }) {
 			t.Errorf("%s: there is no payload %q", d.Name, d.Payload)
 		}
 	}

@@ -5,23 +5,20 @@ import (
 	"strings"
 )
 
-// A Field is a key of a payload.
-type Field struct {
-	Key     string
-	Meaning string
+// A field is a key of a payload.
+type field struct {
+	key     string
+	meaning string
 }
 
-// A Payload is what several events carry.
-type Payload struct {
-	Name   string // as in Definition
-	Fields []Field
+// A payload is what several events carry.
+type payload struct {
+	name   string // as in Definition
+	fields []field
 }
-
-// Payloads returns what events carry, in the order of the reference.
-func Payloads() []Payload { return payloads }
 
 var (
-	imageFields = []Field{
+	imageFields = []field{
 		{"id", "of the image"}, {"name", "null for none"}, {"status", "of the image, after the act"},
 		{"created_at", "time"}, {"updated_at", "time"},
 		{"min_disk", "GiB"}, {"min_ram", "MiB"}, {"protected", "whether it refuses to be deleted"},
@@ -31,43 +28,43 @@ var (
 		{"is_public", "whether the visibility is public"}, {"visibility", "public, community, shared or private"},
 		{"properties", "an object of texts: the image's custom properties"}, {"tags", "an array"},
 	}
-	deletionFields  = []Field{{"deleted", "true in the event of the deletion"}, {"deleted_at", "time, null before the deletion"}}
-	timeFields      = []Field{{"created_at", "time"}, {"updated_at", "time"}}
-	namespaceFields = []Field{{"namespace", "its name"}, {"name", "new name"}, {"name_old", "before a renaming, or the same"}}
-	schemaFields    = []Field{
+	deletionFields  = []field{{"deleted", "true in the event of the deletion"}, {"deleted_at", "time, null before the deletion"}}
+	timeFields      = []field{{"created_at", "time"}, {"updated_at", "time"}}
+	namespaceFields = []field{{"namespace", "its name"}, {"name", "new name"}, {"name_old", "before a renaming, or the same"}}
+	schemaFields    = []field{
 		{"type", "of the values"}, {"title", ""}, {"description", ""}, {"default", ""}, {"minimum", ""}, {"maximum", ""}, {"enum", ""},
 		{"pattern", ""}, {"minLength", ""}, {"maxLength", ""}, {"confidential", ""}, {"items", ""}, {"uniqueItems", ""},
 		{"minItems", ""}, {"maxItems", ""}, {"additionalItems", ""},
 	}
 )
 
-func join(groups ...[]Field) (list []Field) {
+func join(groups ...[]field) (list []field) {
 	for _, g := range groups {
 		list = append(list, g...)
 	}
 	return list
 }
 
-var payloads = []Payload{
+var payloads = []payload{
 	{"image", join(imageFields, deletionFields)},
-	{"image data", join(imageFields, deletionFields, []Field{
+	{"image data", join(imageFields, deletionFields, []field{
 		{"os_glance_importing_to_stores", "an array: stores that an import has still to reach"},
 		{"os_glance_failed_import", "an array: stores that it failed for"},
 		{"backend", "the store that was chosen; missing where nobody chose one"},
 	})},
-	{"send", []Field{{"bytes_sent", ""}, {"image_id", ""}, {"destination_ip", "of the client, null when it has none"},
+	{"send", []field{{"bytes_sent", ""}, {"image_id", ""}, {"destination_ip", "of the client, null when it has none"},
 		{"owner_id", "the image's project, null for nobody"}, {"receiver_tenant_id", "the caller's project, null for none"},
 		{"receiver_user_id", "the caller, null for none"}}},
-	{"member", join([]Field{{"image_id", ""}, {"member_id", "the project"}, {"status", "pending, accepted or rejected"}}, timeFields, deletionFields)},
-	{"task", join([]Field{{"id", "of the task"}, {"type", ""}, {"status", "pending, processing, success or failure"},
+	{"member", join([]field{{"image_id", ""}, {"member_id", "the project"}, {"status", "pending, accepted or rejected"}}, timeFields, deletionFields)},
+	{"task", join([]field{{"id", "of the task"}, {"type", ""}, {"status", "pending, processing, success or failure"},
 		{"result", "always null"}, {"owner", "project id"}, {"message", "always null"}, {"expires_at", "time, null before the task's end"}}, timeFields, deletionFields)},
-	{"namespace", join([]Field{{"namespace", "its name"}, {"namespace_old", "before a renaming, or the same"}, {"display_name", "null for none"},
+	{"namespace", join([]field{{"namespace", "its name"}, {"namespace_old", "before a renaming, or the same"}, {"display_name", "null for none"},
 		{"protected", ""}, {"visibility", "public or private"}, {"owner", "project id, null for nobody"}, {"description", "null for none"}}, timeFields, deletionFields)},
-	{"object", join(namespaceFields, []Field{{"properties", "an array of objects: `name`, and the keys of a property's schema as below"},
+	{"object", join(namespaceFields, []field{{"properties", "an array of objects: `name`, and the keys of a property's schema as below"},
 		{"required", "an array of names of properties"}, {"description", "null for none"}}, timeFields, deletionFields)},
 	{"property", join(namespaceFields, schemaFields, deletionFields)},
 	{"tag", join(namespaceFields, timeFields, deletionFields)},
-	{"resource type", join(namespaceFields, []Field{{"prefix", "of the properties' names, null for none"}, {"properties_target", "null for none"}}, timeFields, deletionFields)},
+	{"resource type", join(namespaceFields, []field{{"prefix", "of the properties' names, null for none"}, {"properties_target", "null for none"}}, timeFields, deletionFields)},
 }
 
 // Reference returns the page docs/reference/events.md.
@@ -84,9 +81,9 @@ func Reference() string {
 	}
 	b.WriteString(referencePayloads)
 	for _, p := range payloads {
-		fmt.Fprintf(&b, "\n### %s\n\n| key | |\n|---|---|\n", p.Name)
-		for _, f := range p.Fields {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", f.Key, f.Meaning)
+		fmt.Fprintf(&b, "\n### %s\n\n| key | |\n|---|---|\n", p.name)
+		for _, f := range p.fields {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", f.key, f.meaning)
 		}
 	}
 	b.WriteString(referenceAudit)
