@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,11 +40,12 @@ func parseEndpoint(endpoint string) (base *url.URL, socket string, err error) {
 
 // newTransport returns a transport of its own, so that Close closes nobody else's connections. Requests go to the unix
 // socket unless it is "".
-func newTransport(socket string) *http.Transport {
+func newTransport(socket string, config *tls.Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
+		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       30 * time.Second,

@@ -83,9 +83,15 @@ func (c *Client) callOnce(ctx context.Context, r request) ([]byte, error) {
 	return body, nil
 }
 
-// send sends the request once, with data (of size bytes, -1 when unknown) as its body if it is not nil. It returns
-// every answer, whatever its status.
+// send sends the request, with data (of size bytes, -1 when unknown) as its body if it is not nil. It returns every answer,
+// whatever its status; but where tokens are renewed, it is sent once more when its token has expired.
 func (c *Client) send(ctx context.Context, r request, data io.Reader, size int64) (*http.Response, error) {
+	return c.sendWith(ctx, func(token string, data io.Reader) (*http.Response, error) {
+		return c.sendOnce(ctx, r, token, data, size)
+	}, data)
+}
+
+func (c *Client) sendOnce(ctx context.Context, r request, token string, data io.Reader, size int64) (*http.Response, error) {
 	if data == nil && r.body != nil {
 		data, size = bytes.NewReader(r.body), int64(len(r.body))
 	}
@@ -99,8 +105,11 @@ func (c *Client) send(ctx context.Context, r request, data io.Reader, size int64
 	req.ContentLength = size
 	req.Header.Set("Accept", "application/json") // the form of error texts
 	req.Header.Set("User-Agent", c.agent)
-	if c.token != "" {
-		req.Header.Set("X-Auth-Token", c.token)
+	if token != "" {
+		req.Header.Set("X-Auth-Token", token)
+	}
+	if c.credentials.user != "" {
+		req.SetBasicAuth(c.credentials.user, c.credentials.password)
 	}
 	for k, v := range r.header {
 		req.Header.Set(k, v)

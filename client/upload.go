@@ -51,7 +51,7 @@ func (c *Client) put(ctx context.Context, id image.ID, where string, up Upload) 
 	}
 	ctx, stalled := watch(ctx, c.stall)
 	defer stalled.end()
-	body := &uploadBody{src: up.Body, left: up.Size, stalled: stalled}
+	body := &uploadBody{src: up.Body, left: up.Size, stalled: stalled, failed: new(atomic.Pointer[error])}
 	resp, err := c.send(ctx, r, body, up.Size)
 	if err != nil {
 		if failed := body.failed.Load(); failed != nil {
@@ -69,10 +69,31 @@ type uploadBody struct {
 	src     io.Reader
 	left    int64 // bytes to come, below 0 when unknown
 	stalled *watchdog
-	failed  atomic.Pointer[error] // the source's own error
+	failed  *atomic.Pointer[error] // the source's own error
+	state   atomic.Int32           // bodyFresh at first
 }
 
+// The states of an uploadBody.
+const (
+	bodyFresh   = iota // nothing was read
+	bodyInUse          // something was read, which nobody can send again
+	bodyRetired        // nothing was read, and nothing may be
+)
+
+// retire keeps everybody from reading, unless somebody has begun.
+func (b *uploadBody) retire() bool { return b.state.CompareAndSwap(bodyFresh, bodyRetired) }
+
+// again returns what a retired body would have been.
+func (b *uploadBody) again() *uploadBody {
+	return &uploadBody{src: b.src, left: b.left, stalled: b.stalled, failed: b.failed}
+}
+
+var errRetired = errors.New("the request is over")
+
 func (b *uploadBody) Read(p []byte) (int, error) {
+	if !b.state.CompareAndSwap(bodyFresh, bodyInUse) && b.state.Load() == bodyRetired {
+		return 0, errRetired
+	}
 	b.stalled.stop()
 	n, err := b.src.Read(p)
 	if b.left >= 0 {
