@@ -1,12 +1,13 @@
 package main
 
 import (
-	"cmp"
+	"context"
 	"os"
 
 	"golang.org/x/term"
 
 	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/client/cloud"
 	"github.com/vitrine-image/vitrine/internal/commandline"
 	"github.com/vitrine-image/vitrine/internal/version"
 )
@@ -14,10 +15,13 @@ import (
 // An app is what all commands share: the global flags and the connection.
 type app struct {
 	endpoint string
+	login    loginFlags
 	json     bool
 	quiet    bool
 
-	conn *client.Client
+	ctx   context.Context // of the whole program, for logging in; nil is context.Background
+	conn  *client.Client
+	cloud *cloud.Cloud // that gives the tokens, nil for none
 }
 
 // client returns the connection to the server, which is made by the first request.
@@ -25,11 +29,12 @@ func (a *app) client() (*client.Client, error) {
 	if a.conn != nil {
 		return a.conn, nil
 	}
-	conn, err := client.New(client.Config{
-		Endpoint:  cmp.Or(a.endpoint, os.Getenv("VITRINE_ENDPOINT")),
-		Token:     os.Getenv("VITRINE_TOKEN"),
-		UserAgent: "vitrine/" + version.String(),
-	})
+	cfg, err := a.reach()
+	if err != nil {
+		return nil, err
+	}
+	cfg.UserAgent = "vitrine/" + version.String()
+	conn, err := client.New(cfg)
 	if err != nil {
 		return nil, commandline.UsageError{Err: err}
 	}
@@ -40,6 +45,9 @@ func (a *app) client() (*client.Client, error) {
 func (a *app) close() {
 	if a.conn != nil {
 		a.conn.Close()
+	}
+	if a.cloud != nil {
+		a.cloud.Close()
 	}
 }
 

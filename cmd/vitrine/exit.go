@@ -49,7 +49,7 @@ var outcomes = []struct {
 	{client.ErrUnreachable, exitUnreachable, "is vitrined running there? --endpoint or VITRINE_ENDPOINT choose another server"},
 	{image.ErrNotFound, exitNotFound, "vitrine image list shows what there is"},
 	{image.ErrGone, exitNotFound, ""},
-	{image.ErrUnauthorized, exitRefused, "VITRINE_TOKEN sets the token that the server wants"},
+	{image.ErrUnauthorized, exitRefused, "--user, --os-cloud, VITRINE_TOKEN or the variables OS_* say who you are"},
 	{image.ErrForbidden, exitRefused, ""},
 	{image.ErrInvalid, exitRefused, ""},
 	{image.ErrInUse, exitRefused, "stop what uses it first"},

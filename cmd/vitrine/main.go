@@ -22,7 +22,7 @@ func main() {
 
 // run carries out a command line and returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	a := &app{}
+	a := &app{ctx: ctx}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(in)

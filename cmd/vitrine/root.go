@@ -16,14 +16,20 @@ func newRoot(a *app) *cobra.Command {
 		Long: "Vitrine works with the images of a Vitrine daemon, or of any other server of the OpenStack Image API v2.\n" +
 			"An image is named by its id, or by its name if no other image has the same.\n\n" +
 			"Environment:\n\n" +
-			"    VITRINE_ENDPOINT  address of the server, unless --endpoint gives one\n" +
-			"    VITRINE_TOKEN     token that the server wants (X-Auth-Token), if any\n\n" + exitHelp,
+			"    VITRINE_ENDPOINT   address of the server, unless --endpoint gives one\n" +
+			"    VITRINE_TOKEN      token that the server wants (X-Auth-Token), if any\n" +
+			"    VITRINE_USER       name for a server of names and passwords, as --user\n" +
+			"    VITRINE_PASSWORD   the password; without it, it is asked for on the terminal\n" +
+			"    OS_CLOUD, OS_*     an OpenStack cloud as for the openstack client: its Image API is the server unless another\n" +
+			"                       one is named, and its Keystone gives the tokens\n\n" +
+			"Flags win over the environment, VITRINE_* over OS_*, and OS_CLOUD over the other OS_*.\n\n" + exitHelp,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.endpoint, "endpoint", "", "`URL` of the server: http://host:port, https://host or unix:///path (default "+client.DefaultEndpoint+")")
+	a.login.register(flags)
 	flags.BoolVar(&a.json, "json", false, "write JSON: the documents of the Image API")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress bar and no remarks")
 	root.AddCommand(imageCommand(a), metadefCommand(a), taskCommand(a), statusCommand(a), versionCommand(a), commanddoc.ManCommand("1"))

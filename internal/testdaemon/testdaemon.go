@@ -37,7 +37,7 @@ func ServeIfChild() {
 	}
 }
 
-// child serves as the configuration says, and writes its address to descriptor 3 once everything answers.
+// child serves as the configuration says, and writes its addresses to descriptor 3 once everything answers.
 func child(path string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -45,7 +45,10 @@ func child(path string) int {
 	cfg, err := daemon.Load(path)
 	if err == nil {
 		err = daemon.Run(ctx, cfg, daemon.Options{Ready: func(r daemon.Running) {
-			fmt.Fprintln(ready, r.Addrs[0])
+			for _, addr := range r.Addrs {
+				fmt.Fprint(ready, addr, " ")
+			}
+			fmt.Fprintln(ready)
 			ready.Close()
 		}})
 	}
@@ -61,14 +64,15 @@ type Config struct {
 	Dir   string // holds the configuration, the data, the mount; an existing directory
 	Data  string // data directory, "" for Dir/data
 	Mount bool   // mount at Dir/mnt
-	TOML  string // further configuration; sections [mount] and [api] are written already
+	TOML  string // further configuration; sections [mount] and [api] are written already, conf.d/*.toml in Dir may change them
 	Env   []string
 }
 
 // A Daemon is a running vitrined.
 type Daemon struct {
-	Endpoint string // http://host:port
-	Mount    string // directory, "" without a mount
+	Endpoint string   // http://host:port
+	Addrs    []string // of all listeners, the one of Endpoint first
+	Mount    string   // directory, "" without a mount
 	Data     string
 	Client   *client.Client
 
@@ -135,7 +139,8 @@ func Launch(cfg Config) (*Daemon, error) {
 		<-d.done
 		return nil, fmt.Errorf("the daemon did not start (%v):\n%s", d.err, d.Log())
 	}
-	d.Endpoint = "http://" + strings.TrimSpace(line)
+	d.Addrs = strings.Fields(line)
+	d.Endpoint = "http://" + d.Addrs[0]
 	d.Client, err = client.New(client.Config{Endpoint: d.Endpoint, Retries: -1})
 	return d, err
 }
