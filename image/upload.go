@@ -16,6 +16,9 @@ type Upload struct {
 	Started  time.Time
 }
 
+// StagingStore is the id of the store in which data waits for its import.
+const StagingStore = "os_glance_staging_store"
+
 // Garbage is data whose record is gone already: deleting goes record first, bytes second.
 type Garbage struct {
 	ID       int64

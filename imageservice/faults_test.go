@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -38,37 +39,37 @@ func (db *faultDB) Update(ctx context.Context, fn func(metadata.WriteTx) error) 
 }
 
 // TestFaultsOfTheStore and TestFaultsOfTheDatabase fail every single step of an upload, a second one and a deletion,
-// with and without its effect, and then let another instance sweep, as after a crash.
+// with and without its effect, and then let another instance sweep, as after a crash. The project has a quota, within which
+// the uploads reserve all at once or as they go on.
 func TestFaultsOfTheStore(t *testing.T) {
-	for _, when := range []faultstore.When{faultstore.Before, faultstore.After} {
-		for n := 1; ; n++ {
-			dir := t.TempDir()
-			var faulty *faultstore.Store
-			wrap := func(w imagestore.Writer) imagestore.Writer {
-				faulty = faultstore.New(w, n, when)
-				return faulty
-			}
-			db := openDB(t, dir)
-			l := life{t: t, what: fmt.Sprintf("call %d of the store fails, %v", n, when)}
-			l.live(session{openOn(t, db, dir, wrap, false).As(admin)})
-			l.verify(db, dir)
-			if !faulty.Fired() {
-				break
+	for _, size := range []int64{int64(len(lifeData)), -1} {
+		for _, when := range []faultstore.When{faultstore.Before, faultstore.After} {
+			for n := 1; ; n++ {
+				dir := t.TempDir()
+				db, faulty := openDB(t, dir), faultstore.New(openFiles(t, "local", filepath.Join(dir, "images")), n, when)
+				l := life{t: t, what: fmt.Sprintf("call %d of the store fails, %v, size %d", n, when, size), size: size}
+				l.live(db, faulty)
+				l.verify(db, dir)
+				if !faulty.Fired() {
+					break
+				}
 			}
 		}
 	}
 }
 
 func TestFaultsOfTheDatabase(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for n := 1; ; n++ {
-			dir := t.TempDir()
-			db := &faultDB{DB: openDB(t, dir), nth: n + 1, after: after} // the first registers the instance
-			l := life{t: t, what: fmt.Sprintf("update %d of the database fails, after its effect: %v", n, after)}
-			l.live(session{openOn(t, db, dir, nil, false).As(admin)})
-			l.verify(db.DB, dir)
-			if !db.fired {
-				break
+	for _, size := range []int64{int64(len(lifeData)), -1} {
+		for _, after := range []bool{false, true} {
+			for n := 1; ; n++ {
+				dir := t.TempDir()
+				db := &faultDB{DB: openDB(t, dir), nth: n + 1, after: after} // the first registers the instance
+				l := life{t: t, what: fmt.Sprintf("update %d of the database fails, after its effect: %v, size %d", n, after, size), size: size}
+				l.live(db, openFiles(t, "local", filepath.Join(dir, "images")))
+				l.verify(db.DB, dir)
+				if !db.fired {
+					break
+				}
 			}
 		}
 	}
@@ -78,20 +79,24 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 type life struct {
 	t            *testing.T
 	what         string
+	size         int64 // announced
 	ids          [2]image.ID
 	stored, gone [2]bool // acknowledged
 }
 
 var lifeData = bytes.Repeat([]byte("life"), 50_000)
 
-func (l *life) live(s session) {
+func (l *life) live(db metadata.DB, store imagestore.Writer) {
+	svc := openWith(l.t, imageservice.Config{DB: db, Quotas: quotasOf(imageservice.Quota{Size: mega, Staged: 0, Images: 2, Uploading: 1})},
+		imagestore.Entry{ID: "local", Store: store, Default: true, Local: true})
+	s := session{svc.As(admin)}
 	for i := range l.ids {
 		l.ids[i] = image.NewID()
 		if _, err := s.Create(l.t.Context(), l.ids[i], []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
 			{Op: image.EditAdd, Name: "container_format", Value: "bare"}}); err != nil && !errors.Is(err, image.ErrUnavailable) {
 			l.t.Errorf("%s: create: %v", l.what, err)
 		}
-		l.stored[i] = s.Upload(l.t.Context(), l.ids[i], bytes.NewReader(lifeData), int64(len(lifeData))) == nil
+		l.stored[i] = s.Upload(l.t.Context(), l.ids[i], bytes.NewReader(lifeData), l.size) == nil
 	}
 	l.gone[1] = s.Delete(l.t.Context(), l.ids[1]) == nil
 }
@@ -106,9 +111,12 @@ func (l *life) verify(db metadata.DB, dir string) {
 		}
 	}
 	s := session{svc.As(admin)}
-	active := 0
+	var active, there int
 	for i, id := range l.ids {
 		img, err := s.Get(l.t.Context(), id)
+		if err == nil {
+			there++
+		}
 		switch {
 		case errors.Is(err, image.ErrNotFound):
 			if l.stored[i] && i == 0 {
@@ -126,6 +134,9 @@ func (l *life) verify(db metadata.DB, dir string) {
 		case img.Status != image.Queued || l.stored[i]:
 			l.t.Errorf("%s: image %d is %s, acknowledged %v", l.what, i, img.Status, l.stored[i])
 		}
+	}
+	if got, want := usageOf(l.t, db, "p1"), (image.Usage{Images: int64(there), Bytes: int64(active * len(lifeData))}); got != want {
+		l.t.Errorf("%s: usage %+v, want %+v", l.what, got, want)
 	}
 	if n := files(l.t, dir); n != active {
 		l.t.Errorf("%s: %d files of %d active images", l.what, n, active)

@@ -32,7 +32,16 @@ func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (
 	if err := s.svc.checkQuotas(blank, img); err != nil {
 		return nil, err
 	}
-	err := s.svc.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.CreateImage(img) })
+	quota, err := s.svc.quotaOf(ctx, img.Owner)
+	if err != nil {
+		return nil, err
+	}
+	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		if err := quota.admit(tx, img.Owner, image.Usage{Images: 1}); err != nil {
+			return err
+		}
+		return tx.CreateImage(img)
+	})
 	if err == nil {
 		s.shown(ctx, img)
 	}

@@ -37,6 +37,7 @@ type Config struct {
 	Instance string // names this process in reservations; unlike that of any process before
 	Limits   Limits
 	Formats  image.Formats // that images may be declared to be
+	Quotas   QuotaSource   // of projects; nil for none
 	// Policy says what callers may do; nil for the built-in rules.
 	Policy *policy.Enforcer
 	// Protections say which properties they may read and write; nil for all.
@@ -57,6 +58,7 @@ type Service struct {
 	instance    string
 	limits      Limits
 	formats     image.Formats
+	quotas      QuotaSource
 	trash       bool
 	policy      *policy.Enforcer
 	protections *policy.Protections
@@ -69,8 +71,11 @@ type Service struct {
 
 	collecting sync.Mutex // one collection of garbage at a time
 
+	growing chan struct{} // holds one while a growth changes
+
 	mu      sync.Mutex
 	uploads map[string]context.CancelCauseFunc // running in this process, by upload id
+	growths map[string]*growth                 // of those among them whose size is unknown, and limited by a quota
 }
 
 // New returns a service. It starts no goroutines.
@@ -85,10 +90,11 @@ func New(cfg Config) (*Service, error) {
 	case cfg.Instance == "":
 		return nil, errors.New("imageservice: the instance has no name")
 	}
-	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits, formats: cfg.Formats,
+	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits, formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections,
 		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc)}
+		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc),
+		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	if err := s.checkImports(); err != nil {
 		return nil, err
 	}

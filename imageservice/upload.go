@@ -1,6 +1,7 @@
 package imageservice
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -64,7 +65,7 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 	}
 	defer s.svc.forget(res.ID)
 	req := ingest.Request{Body: body, Size: in.size, MaxSize: s.svc.limits.ImageSize,
-		Store: in.store, Object: imagestore.Object{ImageID: id, Name: res.Object}}
+		Store: in.store, Object: imagestore.Object{ImageID: id, Name: res.Object}, Admit: s.svc.admission(res.ID)}
 	record := s.svc.recordStaged
 	if !in.staging() {
 		req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat
@@ -137,9 +138,11 @@ func (s *Service) target(id string) (string, imagestore.Writer, error) {
 // reserve moves the image out of queued and records where the bytes will go, before one is written.
 func (s *Session) reserve(ctx context.Context, id image.ID, in intake,
 	cancel context.CancelCauseFunc) (res image.Upload, img *image.Image, err error) {
-	uploadID := rand.Text()
+	next := image.Upload{ID: rand.Text(), ImageID: id, Store: in.storeID, Instance: s.svc.instance, Bytes: in.size,
+		Reserved: min(max(in.size, 0), maxReserved)}
 	plain := in.store.Locate(imagestore.Object{ImageID: id, Name: string(id)}) // a disk that is slow must not hold up all writers
-	s.svc.remember(uploadID, cancel)                                           // before the record exists, or a sweep could take it for a dead one
+	s.svc.remember(next.ID, cancel)                                            // before the record exists, or a sweep could take it for a dead one
+	var quota Quota
 	err = retry(ctx, func() error {
 		seen, err := s.permitted(ctx, id, in.rule)
 		if err != nil {
@@ -148,29 +151,45 @@ func (s *Session) reserve(ctx context.Context, id image.ID, in intake,
 		if seen.Status != image.Queued {
 			return image.Errorf(image.ErrConflict, "Image %s is %s: data can be uploaded only while it is queued", id, seen.Status)
 		}
-		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-			if img, err = s.unchanged(tx, seen); err != nil {
+		if quota, err = s.svc.quotaOf(ctx, seen.Owner); err != nil {
+			return err
+		}
+		return s.svc.withRoom(ctx, seen.Owner, func() error {
+			return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+				if img, err = s.unchanged(tx, seen); err != nil {
+					return err
+				}
+				img.UpdatedAt = s.svc.timestamp()
+				res, err = beginUpload(tx, img, in, next, plain, quota)
 				return err
-			}
-			if err := img.SetStatus(in.status); err != nil {
-				return err
-			}
-			img.UpdatedAt = s.svc.timestamp()
-			res = image.Upload{ID: uploadID, Number: img.Number, ImageID: id, Store: in.storeID, Instance: s.svc.instance,
-				Bytes: in.size, Started: img.UpdatedAt}
-			if res.Object, err = objectName(tx, res, plain); err != nil {
-				return err
-			}
-			if err := tx.AddUpload(res); err != nil {
-				return err
-			}
-			return tx.SaveImage(img)
+			})
 		})
 	})
-	if err != nil {
-		s.svc.forget(uploadID)
+	switch {
+	case err != nil:
+		s.svc.forget(next.ID)
+	case in.size < 0 && quota.limits(in.storeID):
+		s.svc.watchGrowth(res, img.Owner)
 	}
 	return res, img, err
+}
+
+// beginUpload records the reservation res if the quota has room for it. plain is where its object would be.
+func beginUpload(tx metadata.WriteTx, img *image.Image, in intake, res image.Upload, plain image.Location, quota Quota) (image.Upload, error) {
+	if err := img.SetStatus(in.status); err != nil {
+		return res, err
+	}
+	more := usageOf(in.storeID, max(in.size, 0))
+	more.Uploading = 1
+	if err := quota.admit(tx, img.Owner, more); err != nil {
+		return res, err
+	}
+	res.Number, res.Started = img.Number, img.UpdatedAt
+	var err error
+	if res.Object, err = objectName(tx, res, plain); err != nil {
+		return res, err
+	}
+	return res, cmp.Or(tx.AddUpload(res), tx.SaveImage(img))
 }
 
 // objectName is the image's id, unless an object of that name still waits for its removal. plain is where it would be.
@@ -202,6 +221,7 @@ func (s *Service) forget(upload string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.uploads, upload)
+	delete(s.growths, upload)
 }
 
 func (s *Service) running(upload string) bool {

@@ -12,7 +12,7 @@ import (
 
 // Staging is the id of the store in which data waits for its import. Ids that begin as it does are reserved: clients neither
 // see nor name them.
-const Staging = reservedPrefix + "staging_store"
+const Staging = image.StagingStore
 
 const reservedPrefix = "os_glance_"
 

@@ -40,9 +40,11 @@ type Request struct {
 	// return at once if Body has the method SetReadDeadline(time.Time) error, which it calls with a time in the past;
 	// else it waits until Read returns.
 	Body    io.Reader
-	Size    int64    // bytes that Body must give, -1 for any number
-	MaxSize int64    // bytes that it may give, 0 for any number
-	File    *os.File // if not nil, holds just the bytes that Body gives: the store may clone it
+	Size    int64 // bytes that Body must give, -1 for any number
+	MaxSize int64 // bytes that it may give, 0 for any number
+	// Admit, unless nil, is asked before bytes are taken beyond those of the call before: whether there may be so many in all.
+	Admit func(ctx context.Context, bytes int64) error
+	File  *os.File // if not nil, holds just the bytes that Body gives: the store may clone it
 
 	Store           imagestore.Writer
 	Object          imagestore.Object

@@ -131,7 +131,10 @@ func (t *transfer) take(ctx context.Context, p []byte) (n int, readErr, err erro
 	if ctx.Err() != nil {
 		return n, readErr, context.Cause(ctx)
 	}
-	return n, readErr, t.look(p[:n], readErr)
+	if err := t.look(p[:n], readErr); err != nil || n == 0 || t.req.Admit == nil {
+		return n, readErr, err
+	}
+	return n, readErr, t.req.Admit(ctx, t.count)
 }
 
 // fill reads until p is full or one byte more than allowed has come, so that buffers hold whole blocks.

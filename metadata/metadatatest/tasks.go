@@ -309,6 +309,10 @@ func testUsage(t *testing.T, db metadata.DB) {
 	err := db.Update(ctx, func(tx metadata.WriteTx) error { return tx.ReserveBytes("v", 1) })
 	wantError(t, "ReserveBytes of no upload", err, image.ErrNotFound)
 	update(t, db, func(tx metadata.WriteTx) error { return tx.RemoveUpload("u") })
+	u.Store = image.StagingStore
+	update(t, db, func(tx metadata.WriteTx) error { return tx.AddUpload(u) })
+	wantUsage(t, db, "project-1", image.Usage{Images: 2, Bytes: 6, Uploading: 1, Staged: 10})
+	update(t, db, func(tx metadata.WriteTx) error { return tx.RemoveUpload("u") })
 	gone := img.Clone()
 	gone.Status = image.Deleted
 	save(t, db, gone)
