@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -159,10 +160,30 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (fn transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return fn(r) }
 
-func TestBackoffStaysWithinItsBounds(t *testing.T) {
+func TestBackoffIsRandomWithinItsBounds(t *testing.T) {
+	seen := map[time.Duration]bool{}
 	for failures := range 200 {
-		if wait := backoff(failures); wait < firstWait/2 || wait > maxWait {
+		wait := backoff(failures)
+		if seen[wait] = true; wait < firstWait/2 || wait > maxWait {
 			t.Errorf("after %d failures: %v", failures, wait)
 		}
 	}
+	if len(seen) < 50 {
+		t.Errorf("%d different waits of 200", len(seen))
+	}
+}
+
+func TestWhatWasAcceptedIsSavedBeforeWaiting(t *testing.T) {
+	cfg := hooked(t, "http://example.org")
+	cfg.Transport = &script{statuses: []int{200, 200, 503}}
+	synctest.Test(t, func(t *testing.T) {
+		l := openLog(t, cfg)
+		stop := running(t, l)
+		emit(t, l, ImageCreate, ImageUpdate, ImageDelete)
+		synctest.Wait()
+		if got := text(t, filepath.Join(cfg.StateDir, "a.cursor")); got != "2\n" {
+			t.Errorf("the cursor is %q", got)
+		}
+		stop()
+	})
 }
