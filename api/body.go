@@ -25,6 +25,7 @@ type requestBody struct {
 	left     time.Duration // of the time to wait for the next minProgress bytes
 	got      int           // of those
 	read     int64
+	asked    bool // somebody read, which tells a client that waits for a 100 Continue to send
 	ended    bool // all of it was read
 	failed   bool // nothing more will come
 }
@@ -36,6 +37,7 @@ func newRequestBody(r *http.Request, control *http.ResponseController, stall tim
 // Read reads what the client sent. Errors other than io.EOF are image.ErrInterrupted.
 func (b *requestBody) Read(p []byte) (int, error) {
 	started := time.Now()
+	b.asked = true
 	b.left = b.deadline.allow(b.left)
 	n, err := b.body.Read(p)
 	b.read += int64(n)

@@ -26,16 +26,17 @@ import (
 
 // fakeImages is a service in memory that knows just enough of the rules for the tests of this package.
 type fakeImages struct {
-	mu      sync.Mutex
-	images  map[image.ID]*image.Image
-	data    map[image.ID][]byte
-	queries []image.Query               // of every List
-	uploads []imageservice.Upload       // without their bodies
-	broken  chan error                  // of uploads whose body could not be read
-	opens   int                         // of data
-	fail    error                       // what every verb returns, if not nil
-	onRead  func(n int)                 // called after each read of an upload, if not nil
-	opened  func() (*fileReader, error) // has the data of every image, if not nil
+	mu          sync.Mutex
+	images      map[image.ID]*image.Image
+	data        map[image.ID][]byte
+	queries     []image.Query               // of every List
+	uploads     []imageservice.Upload       // without their bodies
+	broken      chan error                  // of uploads whose body could not be read
+	opens       int                         // of data
+	fail        error                       // what every verb returns, if not nil
+	onRead      func(n int)                 // called after each read of an upload, if not nil
+	refuseAfter int                         // bytes of an upload, 0 for never
+	opened      func() (*fileReader, error) // has the data of every image, if not nil
 }
 
 func newFake() *fakeImages {
@@ -214,6 +215,9 @@ func (s *fakeSession) Upload(_ context.Context, id image.ID, up imageservice.Upl
 		}
 		if err == io.EOF {
 			break
+		}
+		if s.refuseAfter > 0 && data.Len() >= s.refuseAfter {
+			return image.Errorf(image.ErrUnsupportedContent, "this cannot be stored")
 		}
 		if err != nil {
 			s.broken <- err

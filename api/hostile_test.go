@@ -217,6 +217,35 @@ func TestRefusedUploads(t *testing.T) {
 	})
 }
 
+// What is refused for its first bytes is answered so that a client finds the answer which goes on to send, whether it
+// asked before it began or not.
+func TestRefusedInTheMiddle(t *testing.T) {
+	for _, length := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n", 32<<20), chunked} {
+		for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+			t.Run(length+expect, func(t *testing.T) {
+				f := newFake()
+				f.refuseAfter = 100_000
+				f.add(image.Image{ID: anID, Owner: "p1", Status: image.Queued}, "")
+				conn := connect(t, newHandler(t, f))
+				in := bufio.NewReader(conn)
+				io.WriteString(conn, putData+expect+length)
+				if expect != "" && status(t, in) != http.StatusContinue {
+					t.Fatal("no 100")
+				}
+				if _, err := pour(conn, 32<<20, length == chunked); err != nil {
+					t.Fatalf("the server did not let the client finish: %v", err)
+				}
+				if length == chunked {
+					io.WriteString(conn, "0\r\n\r\n")
+				}
+				if code := status(t, in); code != http.StatusUnsupportedMediaType {
+					t.Errorf("%d, want 415", code)
+				}
+			})
+		}
+	}
+}
+
 func TestUploadThatAsksFirst(t *testing.T) {
 	f := newFake()
 	f.add(image.Image{ID: anID, Owner: "p1", Status: image.Queued}, "")

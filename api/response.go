@@ -114,8 +114,9 @@ const (
 // answerEarly writes an answer while the client may still be sending, or waits for a 100 Continue. Without this, net/http
 // waits for the body of a chunked request, and closes the connection under a client that is in the middle of a long one.
 func (w *response) answerEarly(r *http.Request, code int, body []byte) {
-	early, waiting := false, r.Header.Get("Expect") != ""
+	early, waiting := false, false
 	if b := w.body; b != nil && !b.ended {
+		waiting = r.Header.Get("Expect") != "" && !b.asked
 		early = b.failed || waiting || r.ContentLength < 0 || r.ContentLength-b.read > smallBody
 		b.hurry()
 	}
