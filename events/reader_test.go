@@ -161,7 +161,7 @@ func TestReadingWhatGrows(t *testing.T) {
 
 // TestReadersSeeEachLineOnce lets readers follow a log that is rotated all the time, by us and by somebody else.
 func TestReadersSeeEachLineOnce(t *testing.T) {
-	const total = 1500
+	const total = 600
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, FileConfig{Path: path, MaxSize: 2000, Keep: total})
 	var wg sync.WaitGroup
@@ -200,7 +200,7 @@ func TestReadersSeeEachLineOnce(t *testing.T) {
 	}
 	for n := int64(1); n <= total; n++ {
 		write(t, f, event(n))
-		if n%500 == 0 {
+		if n%150 == 0 {
 			f.mu.Lock() // nothing makes them one act for a logrotate; the readers' own files are rotated by write
 			err := os.Rename(path, fmt.Sprintf("%s-%d", path, n))
 			f.mu.Unlock()
