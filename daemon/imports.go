@@ -4,6 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -18,6 +22,14 @@ type ImportConfig struct {
 	Staging  string   `toml:"staging"` // directory, "" for staging in the data directory
 	Workers  int      `toml:"workers"`
 	KeepTask Duration `toml:"keep_tasks"`
+
+	Plugins         []string          `toml:"plugins"` // of importer.Plugins, in their order
+	MaxRatio        int64             `toml:"max_ratio"`
+	OutputFormat    string            `toml:"output_format"`
+	ConvertMemory   Size              `toml:"convert_memory"`
+	ConvertTimeout  Duration          `toml:"convert_timeout"`
+	Inject          map[string]string `toml:"inject"`
+	IgnoreUserRoles []string          `toml:"ignore_user_roles"`
 }
 
 // OutgoingConfig is the section [outgoing].
@@ -37,7 +49,8 @@ type OutgoingConfig struct {
 }
 
 func defaultImport() ImportConfig {
-	return ImportConfig{Methods: importMethods(), Workers: 4, KeepTask: 48 * Hour}
+	return ImportConfig{Methods: importMethods(), Workers: 4, KeepTask: 48 * Hour, MaxRatio: 2000, OutputFormat: "raw",
+		ConvertMemory: 1 << 30, ConvertTimeout: Hour, IgnoreUserRoles: []string{"admin"}}
 }
 
 func defaultOutgoing() OutgoingConfig {
@@ -74,6 +87,18 @@ func (cfg *Config) checkImport() error {
 	}
 	positive(fail, "import.workers", cfg.Import.Workers)
 	positive(fail, "import.keep_tasks", cfg.Import.KeepTask)
+	positive(fail, "import.max_ratio", cfg.Import.MaxRatio)
+	positive(fail, "import.convert_memory", cfg.Import.ConvertMemory)
+	positive(fail, "import.convert_timeout", cfg.Import.ConvertTimeout)
+	for _, name := range cfg.Import.Plugins {
+		oneOf(fail, "import.plugins", name, importer.Plugins()...)
+	}
+	oneOf(fail, "import.output_format", cfg.Import.OutputFormat, importer.OutputFormats...)
+	for name := range cfg.Import.Inject {
+		if image.IsBookkeeping(name) {
+			fail("import.inject: %q is the server's own", name)
+		}
+	}
 	checkStaging(fail, cfg)
 	positive(fail, "outgoing.stall_timeout", cfg.Outgoing.StallTimeout)
 	positive(fail, "outgoing.total_timeout", cfg.Outgoing.TotalTimeout)
@@ -96,6 +121,21 @@ func (d *daemon) openImports() (imageservice.ImportConfig, error) {
 
 // importer carries out what the service accepts.
 func (d *daemon) importer() (*importer.Importer, error) {
-	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Workers: d.cfg.Import.Workers,
+	c := d.cfg.Import
+	plugins := importer.PluginConfig{Enabled: c.Plugins, MaxRatio: c.MaxRatio, OutputFormat: c.OutputFormat, Inject: c.Inject,
+		IgnoreRoles: c.IgnoreUserRoles,
+		Convert: importer.Convert{WorkDir: filepath.Join(d.cfg.Data, "import"), Memory: int64(c.ConvertMemory),
+			Timeout: time.Duration(c.ConvertTimeout), Rules: d.cfg.Images.rules()}}
+	if slices.Contains(c.Plugins, importer.Conversion) {
+		if err := os.MkdirAll(plugins.Convert.WorkDir, 0o750); err != nil {
+			return nil, err
+		}
+		for _, program := range []string{"qemu-img", "prlimit"} {
+			if _, err := exec.LookPath(program); err != nil {
+				return nil, fmt.Errorf("import.plugins: %s needs %s: %w", importer.Conversion, program, err)
+			}
+		}
+	}
+	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Workers: c.Workers, Plugins: plugins,
 		MaxSize: int64(d.cfg.Images.SizeCap), Logger: d.log})
 }

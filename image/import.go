@@ -53,6 +53,9 @@ type ImportPlan struct {
 	Staged   bool     `json:"staged,omitempty"`   // the data lies in the staging area
 	Steps    []string `json:"steps,omitempty"`    // what was done with it there
 	Failed   []string `json:"failed,omitempty"`   // stores that did not get it
+
+	DiskFormat string            `json:"disk_format,omitempty"` // that the data was converted to, "" for that of the image
+	Properties map[string]string `json:"properties,omitempty"`  // that the image gets when it becomes active
 }
 
 // Plan returns the plan of an import.
@@ -76,8 +79,8 @@ func (img *Image) Has(store string) bool {
 	return slices.ContainsFunc(img.Locations, func(l Location) bool { return l.Store == store })
 }
 
-// SetBookkeeping sets one of the properties of imports.
-func (img *Image) SetBookkeeping(property, value string) {
+// SetProperty sets a property.
+func (img *Image) SetProperty(property, value string) {
 	if img.Properties == nil {
 		img.Properties = make(map[string]string)
 	}
@@ -87,13 +90,13 @@ func (img *Image) SetBookkeeping(property, value string) {
 // AddListed and DropListed change a property that lists stores.
 func (img *Image) AddListed(property string, stores ...string) {
 	img.DropListed(property, stores...)
-	img.SetBookkeeping(property, strings.Join(append(img.listed(property), stores...), ","))
+	img.SetProperty(property, strings.Join(append(img.listed(property), stores...), ","))
 }
 
 // DropListed is like AddListed. The property stays, empty when no store is left.
 func (img *Image) DropListed(property string, stores ...string) {
 	left := slices.DeleteFunc(img.listed(property), func(id string) bool { return slices.Contains(stores, id) })
-	img.SetBookkeeping(property, strings.Join(left, ","))
+	img.SetProperty(property, strings.Join(left, ","))
 }
 
 func (img *Image) listed(property string) []string {

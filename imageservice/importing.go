@@ -168,12 +168,18 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 		if err := addCopy(img, result); err != nil {
 			return err
 		}
+		if plan.DiskFormat != "" {
+			img.DiskFormat = plan.DiskFormat
+		}
 		img.DropListed(image.PropertyImporting, res.Store)
 		before := img.Status
 		complete := !slices.ContainsFunc(plan.Stores, func(id string) bool { return !img.Has(id) })
 		if img.Status == image.Importing && (complete || plan.AllowFailure) {
 			if err := img.SetStatus(image.Active); err != nil {
 				return err
+			}
+			for name, value := range plan.Properties {
+				img.SetProperty(name, value)
 			}
 		}
 		img.UpdatedAt = s.timestamp()

@@ -246,7 +246,7 @@ func (s *Service) begin(tx metadata.WriteTx, img *image.Image, task *image.Task,
 			return err
 		}
 	}
-	img.SetBookkeeping(image.PropertyImportTask, string(task.ID))
+	img.SetProperty(image.PropertyImportTask, string(task.ID))
 	img.AddListed(image.PropertyImporting, stores...)
 	img.DropListed(image.PropertyFailedImport, stores...)
 	img.UpdatedAt = s.timestamp()

@@ -39,6 +39,7 @@ type Config struct {
 	Outgoing *outbound.Client // for image.ImportURL
 	Workers  int              // imports at once, 0 for 4
 	MaxSize  int64            // bytes of an image, 0 for no limit
+	Plugins  PluginConfig
 	Logger   *slog.Logger     // nil discards
 	Now      func() time.Time // nil is time.Now
 }
@@ -49,6 +50,7 @@ type Importer struct {
 	outgoing *outbound.Client
 	workers  int
 	maxSize  int64
+	plugins  PluginConfig
 	log      *slog.Logger
 	now      func() time.Time
 }
@@ -58,7 +60,10 @@ func New(cfg Config) (*Importer, error) {
 	if cfg.Images == nil {
 		return nil, errors.New("importer: no service")
 	}
-	imp := &Importer{images: cfg.Images, outgoing: cfg.Outgoing, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize,
+	if err := cfg.Plugins.check(); err != nil {
+		return nil, err
+	}
+	imp := &Importer{plugins: cfg.Plugins, images: cfg.Images, outgoing: cfg.Outgoing, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize,
 		log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now}
 	if imp.now == nil {
 		imp.now = time.Now

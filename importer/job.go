@@ -30,13 +30,17 @@ func (j *job) work(ctx context.Context) error {
 	if j.plan.Method == image.ImportCopy {
 		return j.fill(ctx, j.images.OpenImported)
 	}
-	if j.direct() {
-		return j.fillFromURL(ctx)
-	}
-	if !j.plan.Staged {
+	direct := j.direct()
+	if !direct && !j.plan.Staged {
 		if err := j.fetch(ctx, imagestore.Staging, ingest.Request{}); err != nil {
 			return err
 		}
+	}
+	if err := j.runPlugins(ctx); err != nil {
+		return err
+	}
+	if direct {
+		return j.fillFromURL(ctx)
 	}
 	return j.fill(ctx, j.images.OpenStaged)
 }
@@ -44,7 +48,7 @@ func (j *job) work(ctx context.Context) error {
 // direct reports whether the data can go from its URL into a store without staging it: there is but one, and nothing is
 // to be done with the data before.
 func (j *job) direct() bool {
-	return j.plan.Method == image.ImportURL && len(j.plan.Stores) == 1 && !j.plan.Staged
+	return j.plan.Method == image.ImportURL && len(j.plan.Stores) == 1 && !j.plan.Staged && !j.plugins.needsStaging()
 }
 
 // fillFromURL fetches the data into the only store.
@@ -88,6 +92,9 @@ func (j *job) fillOne(ctx context.Context, img *image.Image, store string, open 
 	req := ingest.Request{Body: j.progress(ctx, &sequential{ctx: ctx, r: r}), Size: r.Size(), DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat}
 	if f, ok := r.(imagestore.FileReader); ok {
 		req.File = f.File()
+	}
+	if j.plan.DiskFormat != "" {
+		req.DiskFormat = j.plan.DiskFormat
 	}
 	if j.plan.Method == image.ImportCopy {
 		req.ContainerFormat = "" // the bytes were looked at when they came

@@ -1,0 +1,191 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vitrine-image/vitrine/diskformat"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/ingest"
+)
+
+// The plugins, by the names that Glance has for them. They run in the order in which they are configured.
+const (
+	Decompression = "image_decompression"   // of one file packed with gzip, bzip2, xz, zstd or zip
+	Conversion    = "image_conversion"      // to one disk format, by qemu-img
+	Injection     = "inject_image_metadata" // of properties
+)
+
+// Plugins returns every plugin.
+func Plugins() []string { return []string{Decompression, Conversion, Injection} }
+
+// A PluginConfig says what becomes of data and properties on their way in.
+type PluginConfig struct {
+	Enabled []string // in their order
+
+	MaxRatio int64 // how many times as large as packed data what is in it may be, beyond the first GiB; 0 for 2000
+
+	OutputFormat string // of conversion, "" for raw
+	Convert      Convert
+
+	Inject      map[string]string // properties to add
+	IgnoreRoles []string          // to whose images none are added
+}
+
+// OutputFormats are those to which images can be converted.
+var OutputFormats = []string{"raw", "qcow2", "vmdk"}
+
+func (c *PluginConfig) check() error {
+	for _, name := range c.Enabled {
+		if !slices.Contains(Plugins(), name) {
+			return fmt.Errorf("importer: there is no plugin %q", name)
+		}
+	}
+	if c.OutputFormat == "" {
+		c.OutputFormat = diskformat.Raw
+	}
+	if !slices.Contains(OutputFormats, c.OutputFormat) {
+		return fmt.Errorf("importer: images cannot be converted to %q", c.OutputFormat)
+	}
+	if c.MaxRatio == 0 {
+		c.MaxRatio = 2000
+	}
+	for name := range c.Inject {
+		if image.IsBookkeeping(name) {
+			return fmt.Errorf("importer: the property %q cannot be injected", name)
+		}
+	}
+	return nil
+}
+
+// needsStaging reports whether a plugin works on the data.
+func (c *PluginConfig) needsStaging() bool {
+	return slices.Contains(c.Enabled, Decompression) || slices.Contains(c.Enabled, Conversion)
+}
+
+// runPlugins runs those that have not run. The data is staged, if one works on it.
+func (j *job) runPlugins(ctx context.Context) error {
+	for _, name := range j.plugins.Enabled {
+		if slices.Contains(j.plan.Steps, name) {
+			continue
+		}
+		var err error
+		switch name {
+		case Decompression:
+			err = j.decompress(ctx)
+		case Conversion:
+			err = j.convert(ctx)
+		case Injection:
+			j.inject()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inject adds properties to the plan, unless who asked has one of the roles.
+func (j *job) inject() {
+	ignored := slices.ContainsFunc(j.plan.Roles, func(role string) bool {
+		return slices.ContainsFunc(j.plugins.IgnoreRoles, func(r string) bool { return strings.EqualFold(r, role) })
+	})
+	if ignored {
+		return
+	}
+	if j.plan.Properties == nil {
+		j.plan.Properties = make(map[string]string)
+	}
+	maps.Copy(j.plan.Properties, j.plugins.Inject)
+}
+
+// restage puts what body gives in the place of what is staged. The plan says so afterwards, and if the process ends before, the
+// step is done anew with what was staged before.
+func (j *job) restage(ctx context.Context, step string, req ingest.Request, change func(*image.ImportPlan)) error {
+	next := *j.plan
+	next.Steps = append(slices.Clone(next.Steps), step)
+	change(&next)
+	if err := j.images.Receive(ctx, j.task, &next, imagestore.Staging, req); err != nil {
+		return err
+	}
+	*j.plan = next
+	return nil
+}
+
+// decompress unpacks the staged data, if it is packed.
+func (j *job) decompress(ctx context.Context) error {
+	img, r, err := j.openStaged(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if img.ContainerFormat == "compressed" {
+		return nil // is to stay as it is
+	}
+	src := &counted{Reader: &sequential{ctx: ctx, r: r}}
+	unpacked, err := unpack(src)
+	if err != nil || unpacked == nil {
+		return err
+	}
+	defer unpacked.Close()
+	limited := &ratioReader{src: unpacked, packed: src, ratio: j.plugins.MaxRatio}
+	req := ingest.Request{Body: j.progress(ctx, limited), Size: -1, MaxSize: j.maxSize}
+	return j.restage(ctx, Decompression, req, func(*image.ImportPlan) {})
+}
+
+func (j *job) openStaged(ctx context.Context) (*image.Image, imagestore.Reader, error) {
+	img, err := j.images.ImportedImage(ctx, j.task)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := j.images.OpenStaged(ctx, img)
+	return img, r, err
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// freeUnpacked is how much may come out of however little.
+const freeUnpacked = 1 << 30
+
+// A ratioReader refuses data that is much larger than it was when it was packed: bombs.
+type ratioReader struct {
+	src    io.Reader
+	packed *counted
+	ratio  int64
+	n      int64
+}
+
+func (r *ratioReader) Read(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	if r.n += int64(n); r.n > freeUnpacked && r.n/r.ratio > r.packed.n {
+		return 0, image.Errorf(image.ErrTooLarge, "The data is more than %d times as large as it was when it was compressed, which is refused.", r.ratio)
+	}
+	if err != nil && err != io.EOF {
+		err = unpackError(err)
+	}
+	return n, err
+}
+
+// unpackError gives an error of a decompressor a text, unless it is one of the store below.
+func unpackError(err error) error {
+	if slices.ContainsFunc(image.Errors(), func(ours error) bool { return errors.Is(err, ours) }) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return image.Errorf(image.ErrUnsupportedContent, "The data cannot be decompressed: %v.", err)
+}
