@@ -32,7 +32,8 @@ func saveProperty(m metadefRequest, p metadef.Property) (loader, error) {
 
 func madeProperty(p metadef.Property) loader {
 	name := p.Name
-	return made(wire.PropertyOf(p), func(m metadefRequest) (any, error) {
+	brief := wire.PropertyOf(metadef.Property{Name: name, Schema: metadef.Schema{"type": p.Schema["type"], "title": ""}})
+	return made(wire.PropertyOf(p), brief, func(m metadefRequest) (any, error) {
 		p, err := m.session.Property(m.Context(), m.namespace, name, "")
 		return wire.PropertyOf(p), err
 	})
@@ -73,7 +74,8 @@ func saveObject(m metadefRequest, o metadef.Object) (loader, error) {
 
 func madeObject(m metadefRequest, o metadef.Object) loader {
 	name := o.Name
-	return made(wire.ObjectOf(m.namespace, o), func(m metadefRequest) (any, error) {
+	brief := wire.ObjectOf(m.namespace, metadef.Object{Name: name, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt})
+	return made(wire.ObjectOf(m.namespace, o), brief, func(m metadefRequest) (any, error) {
 		o, err := m.session.Object(m.Context(), m.namespace, name)
 		return wire.ObjectOf(m.namespace, o), err
 	})

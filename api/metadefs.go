@@ -108,16 +108,18 @@ func changeMetadef[T any](code int, parse func(wire.MetadefParser, any) (T, erro
 	}
 }
 
-// made answers with the document of what was made. Those who must wait for room to answer hold nothing meanwhile: then
-// it is loaded again.
-func made(doc any, again loader) loader {
+// made answers with the document of what was made. Those who must wait for room to answer hold no more than a brief one
+// meanwhile: it is loaded again then. If that fails the brief one has to do, since a refusal would say that nothing was made.
+func made(doc, brief any, again loader) loader {
 	return func(m metadefRequest) (any, error) {
-		if doc == nil {
-			return again(m)
+		if first := doc; first != nil {
+			doc = nil
+			return first, nil
 		}
-		first := doc
-		doc = nil
-		return first, nil
+		if loaded, err := again(m); err == nil {
+			return loaded, nil
+		}
+		return brief, nil
 	}
 }
 
@@ -200,7 +202,8 @@ func createNamespace(m metadefRequest, d metadef.Document) (loader, error) {
 	}
 	name := d.Namespace.Name
 	m.answer.Set("Location", m.baseURL+wire.NamespacePath(name))
-	return made(wire.NamespaceOf(d), func(m metadefRequest) (any, error) {
+	brief := wire.NamespaceOf(metadef.Document{Namespace: d.Namespace})
+	return made(wire.NamespaceOf(d), brief, func(m metadefRequest) (any, error) {
 		d, err := m.session.Namespace(m.Context(), name, "")
 		return wire.NamespaceOf(d), err
 	}), nil

@@ -389,8 +389,11 @@ func checkSchema(t *testing.T, h http.Handler, schema string, document []byte, v
 	}
 }
 
-// longMetadefs makes every namespace long. One that is loaded says so.
-type longMetadefs struct{ metadef.Catalog }
+// longMetadefs makes every namespace long. One that is loaded says so, unless it is gone.
+type longMetadefs struct {
+	metadef.Catalog
+	gone bool
+}
 
 func (longMetadefs) CreateNamespace(_ context.Context, d metadef.Document) (metadef.Document, error) {
 	for i := range shortDocument / 10 {
@@ -400,6 +403,9 @@ func (longMetadefs) CreateNamespace(_ context.Context, d metadef.Document) (meta
 }
 
 func (m longMetadefs) Namespace(ctx context.Context, name, _ string) (metadef.Document, error) {
+	if m.gone {
+		return metadef.Document{}, image.ErrNotFound
+	}
 	loaded := "loaded"
 	return m.CreateNamespace(ctx, metadef.Document{Namespace: metadef.Namespace{Name: name, Description: &loaded}})
 }
@@ -408,22 +414,24 @@ func (m longMetadefs) Namespace(ctx context.Context, name, _ string) (metadef.Do
 func TestLongDefinitionsWaitForRoom(t *testing.T) {
 	const body = `{"namespace":"long"}`
 	ask := fmt.Sprintf("POST /v2/metadefs/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	withServer(t, func(c *Config) {
-		c.Images = func(caller image.Caller) Session {
-			return &fakeSession{fakeImages: newFake(), caller: caller, Catalog: longMetadefs{}}
-		}
-	}, func(t *testing.T, s *server, dial func() net.Conn) {
-		all := s.answers.try(documentMemory, noDeadline())
-		go func() {
-			time.Sleep(10 * time.Minute)
-			all.release()
-		}()
-		c, started := dial(), time.Now()
-		defer c.Close()
-		go io.WriteString(c, ask)
-		code, text, took := answer(t, c, started)
-		if code != http.StatusCreated || took != 10*time.Minute || !strings.Contains(text, `"description":"loaded"`) {
-			t.Errorf("%d after %s: %.300s", code, took, text)
-		}
-	})
+	for want, m := range map[string]longMetadefs{`"description":"loaded"`: {}, `{"namespace":"long",`: {gone: true}} {
+		withServer(t, func(c *Config) {
+			c.Images = func(caller image.Caller) Session {
+				return &fakeSession{fakeImages: newFake(), caller: caller, Catalog: m}
+			}
+		}, func(t *testing.T, s *server, dial func() net.Conn) {
+			all := s.answers.try(documentMemory, noDeadline())
+			go func() {
+				time.Sleep(10 * time.Minute)
+				all.release()
+			}()
+			c, started := dial(), time.Now()
+			defer c.Close()
+			go io.WriteString(c, ask)
+			code, text, took := answer(t, c, started)
+			if code != http.StatusCreated || took != 10*time.Minute || !strings.Contains(text, want) {
+				t.Errorf("%d after %s, want %s: %.300s", code, took, want, text)
+			}
+		})
+	}
 }
