@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -14,11 +15,28 @@ const openstackProgram = "/usr/bin/openstack"
 // OpenStack runs the openstack client without authentication against an endpoint and returns what it printed on
 // standard output. The error holds what it said on standard error.
 func OpenStack(ctx context.Context, endpoint string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, openstackProgram, append([]string{"--os-auth-type", "none", "--os-endpoint", endpoint}, args...)...)
+	return openStack(exec.CommandContext(ctx, openstackProgram, append([]string{"--os-auth-type", "none", "--os-endpoint", endpoint}, args...)...))
+}
+
+// OpenStack runs the openstack client as a user of this Keystone in a project (by name); everything else it learns from
+// the catalog. It returns what the function of that name does.
+func (k *Keystone) OpenStack(ctx context.Context, user, password, project string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, openstackProgram, args...)
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "OS_") {
+			cmd.Env = append(cmd.Env, pair)
+		}
+	}
+	cmd.Env = append(cmd.Env, "OS_AUTH_URL="+k.AuthURL, "OS_USERNAME="+user, "OS_PASSWORD="+password, "OS_PROJECT_NAME="+project,
+		"OS_USER_DOMAIN_ID="+Domain, "OS_PROJECT_DOMAIN_ID="+Domain, "OS_IDENTITY_API_VERSION=3", "OS_REGION_NAME=RegionOne")
+	return openStack(cmd)
+}
+
+func openStack(cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("openstack %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+		return stdout.String(), fmt.Errorf("openstack %s: %w: %s", strings.Join(cmd.Args[1:], " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return stdout.String(), nil
 }
