@@ -12,6 +12,7 @@ import (
 type ImportSession interface {
 	Stage(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Import(ctx context.Context, id image.ID, imp image.Import) error
+	DeleteCopy(ctx context.Context, store string, id image.ID) error
 }
 
 // importImage serves POST /v2/images/{image}/import: what to import in, nothing out.
@@ -78,4 +79,13 @@ func importRequest(value any) (imp image.Import, err error) {
 	}
 	imp.AllowFailure = !mustSucceed
 	return imp, nil
+}
+
+// deleteCopy serves DELETE /v2/stores/{store}/{image}.
+func (s *server) deleteCopy(w http.ResponseWriter, r *http.Request) error {
+	store, err := param(r, "store")
+	if err != nil {
+		return err
+	}
+	return s.onImage(w, r, func(session Session, id image.ID) error { return session.DeleteCopy(r.Context(), store, id) })
 }

@@ -39,3 +39,10 @@ func (c *Client) Import(ctx context.Context, id image.ID, imp image.Import) erro
 	_, err = c.call(ctx, r)
 	return err
 }
+
+// DeleteCopy deletes the data of an image from one of several stores. Errors: image.ErrNotFound also when the store does not have
+// it; image.ErrForbidden, also for the last copy; image.ErrConflict for an unknown store, and for an image that is not active.
+func (c *Client) DeleteCopy(ctx context.Context, store string, id image.ID) error {
+	_, err := c.call(ctx, request{method: http.MethodDelete, path: []string{"v2", "stores", store, string(id)}})
+	return err
+}

@@ -40,10 +40,7 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 	}
 	s.svc.follow(ctx, done)
 	s.svc.stopUploads(context.WithoutCancel(ctx), number)
-	err = s.svc.collect(context.WithoutCancel(ctx), func(g image.Garbage) bool { return g.Number == number })
-	if err != nil {
-		s.svc.log.WarnContext(ctx, "the data of a deleted image stays for now", "image_id", id, "error", err)
-	}
+	s.svc.collectOf(context.WithoutCancel(ctx), number, id)
 	return nil
 }
 

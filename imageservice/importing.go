@@ -211,8 +211,9 @@ func addCopy(img *image.Image, result ingest.Result) error {
 // and what is staged of it, and what was stored of an import that failed, is removed.
 func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error {
 	var done trace
+	var number int64
 	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		done = trace{}
+		done, number = trace{}, 0
 		now, err := s.ownTask(tx, task.ID)
 		if err != nil {
 			return err
@@ -236,14 +237,15 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 			return err
 		}
 		before := img.Status
+		number = img.Number
 		return cmp.Or(s.conclude(img, task, plan, failed), tx.RemoveStaged(img.Number), done.save(tx, img, before))
 	})
 	if err != nil {
 		return err
 	}
 	s.follow(ctx, done)
-	if err := s.collect(ctx, func(g image.Garbage) bool { return g.ImageID == task.ImageID }); err != nil {
-		s.log.WarnContext(ctx, "data of an import stays for now", "image_id", task.ImageID, "task_id", task.ID, "error", err)
+	if number != 0 {
+		s.collectOf(ctx, number, task.ImageID)
 	}
 	return nil
 }

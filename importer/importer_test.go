@@ -331,6 +331,22 @@ func TestCopyImage(t *testing.T) {
 	}
 }
 
+// TestCopyAndDeleteAgain moves an image from one store to the other.
+func TestCopyAndDeleteAgain(t *testing.T) {
+	l := start(t)
+	id := l.create()
+	if err := l.Upload(t.Context(), id, upload(data)); err != nil {
+		t.Fatal(err)
+	}
+	for _, stores := range [][2]string{{"second", "first"}, {"first", "second"}, {"second", "first"}} {
+		l.do(id, image.Import{Method: image.ImportCopy, Stores: stores[:1]})
+		if err := l.DeleteCopy(t.Context(), stores[1], id); err != nil {
+			t.Error(err)
+		}
+		l.check(id, want{status: image.Active, stores: stores[0], task: image.TaskSuccess, data: data})
+	}
+}
+
 // refusing is a store that takes no data.
 type refusing struct{ imagestore.Writer }
 

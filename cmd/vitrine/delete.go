@@ -9,18 +9,20 @@ import (
 )
 
 func deleteCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var store string
+	cmd := &cobra.Command{
 		Use:   "delete IMAGE...",
 		Short: "Delete images",
-		Long: "Delete images and their data. When one of several cannot be deleted the others are deleted all the same, each failure\n" +
-			"is told, and the exit status is that of the last one. With --json the ids of the deleted images are written.",
+		Long: "Delete images and their data, or with --store the copies in one of several stores. When one of several images cannot be deleted\n" +
+			"the others are deleted all the same, each failure is told, and the exit status is that of the last one. With --json the ids of the\n" +
+			"deleted images are written.",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeImages(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			deleted := []image.ID{}
 			var last error
 			for _, ref := range args {
-				id, err := a.delete(cmd, ref)
+				id, err := a.delete(cmd, ref, store)
 				if err == nil {
 					deleted = append(deleted, id)
 					continue
@@ -40,12 +42,19 @@ func deleteCommand(a *app) *cobra.Command {
 			return last
 		},
 	}
+	cmd.Flags().StringVar(&store, "store", "", "delete only the copy in this `STORE`")
+	cmd.RegisterFlagCompletionFunc("store", a.completeStores)
+	return cmd
 }
 
-func (a *app) delete(cmd *cobra.Command, ref string) (image.ID, error) {
+// delete deletes an image, or its copy in a store if that is not "".
+func (a *app) delete(cmd *cobra.Command, ref, store string) (image.ID, error) {
 	img, err := a.find(cmd.Context(), ref)
 	if err != nil {
 		return "", err
+	}
+	if store != "" {
+		return img.ID, onImage(ref, a.conn.DeleteCopy(cmd.Context(), store, img.ID))
 	}
 	if img.Protected {
 		return "", &hinted{image.Errorf(image.ErrForbidden, "image %q is protected and cannot be deleted", ref),
