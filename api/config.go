@@ -81,6 +81,8 @@ type Session interface {
 	metadef.Catalog
 	MemberSession
 	TaskSession
+	InfoSession
+	CacheSession
 }
 
 var _ Session = (*imageservice.Session)(nil)
@@ -156,6 +158,6 @@ func New(cfg Config) (http.Handler, error) {
 		s.gate = &gate{authenticated: true, cors: s.cors}
 	}
 	s.schemas = schemas(s.documents.MultiStore, cfg.Formats)
-	s.router = newRouter(s, slices.Concat(routes, metadefRoutes))
+	s.router = newRouter(s, slices.Concat(routes, metadefRoutes, cacheRoutes))
 	return s, nil
 }

@@ -20,7 +20,7 @@ type route struct {
 // A handler carries out an operation and answers, or returns what it is answered with.
 type handler func(*server, http.ResponseWriter, *http.Request) error
 
-// routes is every operation there is, beside metadefRoutes. An operation without an entry here does not exist.
+// routes is every operation there is, beside metadefRoutes and cacheRoutes. An operation without an entry here does not exist.
 var routes = []route{
 	{"POST", "/v2/images", (*server).createImage, true},
 	{"GET", "/v2/images", (*server).listImages, false},
@@ -47,6 +47,11 @@ var routes = []route{
 	{"GET", wire.TasksPath, (*server).listTasks, false},
 	{"POST", wire.TasksPath, (*server).createTask, true},
 	{"GET", wire.TasksPath + "/:task", (*server).showTask, false},
+
+	{"GET", "/v2/info/import", (*server).showImportMethods, false},
+	{"GET", "/v2/info/stores", (*server).listStores, false},
+	{"GET", "/v2/info/stores/detail", (*server).listStoreDetails, false},
+	{"GET", "/v2/info/usage", (*server).showUsage, false},
 
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},

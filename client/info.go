@@ -31,12 +31,7 @@ func (c *Client) Versions(ctx context.Context) ([]wire.Version, error) {
 }
 
 // A Store is a place for data that the server has.
-type Store struct {
-	ID          string `json:"id"`
-	Description string `json:"description,omitempty"`
-	Default     bool   `json:"default,string,omitempty"`
-	ReadOnly    bool   `json:"read-only,string,omitempty"`
-}
+type Store = wire.Store
 
 // Stores returns the stores among which an upload can choose, nil when the server has but one.
 func (c *Client) Stores(ctx context.Context) ([]Store, error) {
@@ -47,9 +42,51 @@ func (c *Client) Stores(ctx context.Context) ([]Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	var stores struct{ Stores []Store }
+	var stores wire.Stores
 	if err := json.Unmarshal(doc, &stores); err != nil {
 		return nil, fmt.Errorf("the list of stores of %s: %w", c.endpoint, err)
 	}
 	return stores.Stores, nil
+}
+
+// StoreDetails returns the stores and how they are configured, nil when the server has but one. Error: image.ErrForbidden.
+func (c *Client) StoreDetails(ctx context.Context) ([]wire.StoreDetail, error) {
+	doc, err := c.call(ctx, request{method: http.MethodGet, path: []string{"v2", "info", "stores", "detail"}, repeat: true})
+	if errors.Is(err, image.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var stores wire.StoreDetails
+	if err := json.Unmarshal(doc, &stores); err != nil {
+		return nil, fmt.Errorf("the list of stores of %s: %w", c.endpoint, err)
+	}
+	return stores.Stores, nil
+}
+
+// ImportMethods returns the methods by which images can be imported.
+func (c *Client) ImportMethods(ctx context.Context) ([]string, error) {
+	doc, err := c.call(ctx, request{method: http.MethodGet, path: []string{"v2", "info", "import"}, repeat: true})
+	if err != nil {
+		return nil, err
+	}
+	var info wire.ImportInfo
+	if err := json.Unmarshal(doc, &info); err != nil {
+		return nil, fmt.Errorf("the import methods of %s: %w", c.endpoint, err)
+	}
+	return info.ImportMethods.Value, nil
+}
+
+// Usage returns what the caller's project uses of what it has limits for, by the names of the resources.
+func (c *Client) Usage(ctx context.Context) ([]image.Quota, error) {
+	doc, err := c.call(ctx, request{method: http.MethodGet, path: []string{"v2", "info", "usage"}, repeat: true})
+	if err != nil {
+		return nil, err
+	}
+	quotas, err := wire.ParseUsage(doc)
+	if err != nil {
+		return nil, fmt.Errorf("the answer of %s: %w", c.endpoint, err)
+	}
+	return quotas, nil
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Metadata MetadataConfig         `toml:"metadata"`
 	Stores   map[string]StoreConfig `toml:"stores"`
 	Images   ImagesConfig           `toml:"images"`
+	Quotas   QuotasConfig           `toml:"quotas"`
 	Import   ImportConfig           `toml:"import"`
 	Outgoing OutgoingConfig         `toml:"outgoing"`
 	Mount    MountConfig            `toml:"mount"`
@@ -115,6 +116,7 @@ func Default() Config {
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
 			FormatsConfig: defaultFormats(), DeleteInUse: "refuse", BufferMemory: 48 << 20},
+		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),
 		Outgoing: defaultOutgoing(),
 		Mount:    MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},

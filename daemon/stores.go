@@ -22,7 +22,7 @@ func openStores(ctx context.Context, cfg Config, db metadata.DB, log *slog.Logge
 		}
 		opened = append(opened, store)
 		entries = append(entries, imagestore.Entry{ID: id, Store: store, Description: sc.Description, Default: sc.Default,
-			Weight: sc.Weight, Local: sc.Type == "file"})
+			Weight: sc.Weight, Local: sc.Type == "file", Type: sc.Type, Properties: sc.properties()})
 	}
 	staging, err := openFileStore(ctx, imagestore.Staging, StoreConfig{Path: cfg.Import.Staging}, db, log)
 	if err != nil {
@@ -72,3 +72,26 @@ func openFileStore(ctx context.Context, id string, sc StoreConfig, db metadata.D
 	}
 	return store, nil
 }
+
+// properties tells operators how a store is configured, in the words that clients know.
+func (sc StoreConfig) properties() map[string]any {
+	switch sc.Type {
+	case "file":
+		var dirs any
+		if list := sc.directories(); len(list) == 1 {
+			dirs = list[0].Path
+		} else {
+			var paths []string
+			for _, dir := range list {
+				paths = append(paths, dir.Path)
+			}
+			dirs = paths
+		}
+		return map[string]any{"data_dir": dirs, "chunk_size": fileChunk, "thin_provisioning": true}
+	}
+	return nil
+}
+
+// fileChunk is what clients are told of how files are written: in pieces of this many bytes, of which those of zeros alone
+// become holes.
+const fileChunk = 65536

@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/policy"
 )
 
 // StoreInfo is what clients may know of a store.
@@ -19,6 +20,8 @@ type StoreInfo struct {
 	Default     bool
 	ReadOnly    bool
 	Weight      int
+	Type        string         // of the backend, such as "file"
+	Properties  map[string]any // how it is configured, as far as operators may know
 }
 
 // Stores returns the configured stores, sorted by id, without those that are reserved.
@@ -29,9 +32,18 @@ func (s *Service) Stores() []StoreInfo {
 			continue
 		}
 		_, writes := e.Store.(imagestore.Writer)
-		infos = append(infos, StoreInfo{ID: e.ID, Description: e.Description, Default: e.Default, ReadOnly: !writes, Weight: e.Weight})
+		infos = append(infos, StoreInfo{ID: e.ID, Description: e.Description, Default: e.Default, ReadOnly: !writes, Weight: e.Weight,
+			Type: e.Type, Properties: e.Properties})
 	}
 	return infos
+}
+
+// StoresDetail returns the stores to who may know how they are configured. Error: image.ErrForbidden.
+func (s *Session) StoresDetail(ctx context.Context) ([]StoreInfo, error) {
+	if err := s.svc.policy.Check(ctx, s.caller, policy.StoresInfoDetail, policy.ForProject(s.caller.ProjectID)); err != nil {
+		return nil, err
+	}
+	return s.svc.Stores(), nil
 }
 
 // SweepStores removes from every store what writes left that never got a name. Call it before the first upload.

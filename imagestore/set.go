@@ -27,6 +27,9 @@ type Entry struct {
 	Default     bool // takes new data unless the client names another one
 	Local       bool // reads from this machine's disks
 	Weight      int  // the higher, the earlier it is read
+
+	Type       string         // of the backend, such as "file"
+	Properties map[string]any // how it is configured, for operators; no secrets
 }
 
 // A Set is all stores of a daemon. It does not change.
