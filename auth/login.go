@@ -61,11 +61,25 @@ func CloudLogin(file, cloud string) (gophercloud.AuthOptions, *tls.Config, error
 	if file != "" {
 		options = append(options, clouds.WithLocations(file))
 	}
-	login, _, config, err := clouds.Parse(options...)
+	login, config, err := parseCloud(options)
 	if err != nil {
 		return gophercloud.AuthOptions{}, nil, fmt.Errorf("read the cloud %q from clouds.yaml: %w", cloud, err)
 	}
+	if login.DomainID != "" {
+		login.DomainName = "" // Keystone wants one of them, and that of the project may have come here
+	}
 	return login, config, nil
+}
+
+// parseCloud is clouds.Parse, which panics for a cloud that has no section auth.
+func parseCloud(options []clouds.ParseOption) (login gophercloud.AuthOptions, config *tls.Config, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("it has no section auth")
+		}
+	}()
+	login, _, config, err = clouds.Parse(options...)
+	return login, config, err
 }
 
 // TrustFile returns how to trust https servers whose certificates one of the authorities in a PEM file has signed. File ""

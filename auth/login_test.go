@@ -100,3 +100,24 @@ func TestCloudLogin(t *testing.T) {
 		}
 	}
 }
+
+func TestCloudsOfAllShapes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clouds.yaml")
+	if err := os.WriteFile(file, []byte(`clouds:
+  vendor: {profile: vexxhost}
+  both:
+    auth: {auth_url: "https://k/v3", username: glance, password: hush, project_name: service, user_domain_id: default, project_domain_name: Default}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := CloudLogin(file, "vendor"); err == nil || !strings.Contains(err.Error(), "no section auth") {
+		t.Errorf("a cloud without auth: %v", err)
+	}
+	login, _, err := CloudLogin(file, "both")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := login.ToTokenV3CreateMap(nil); err != nil || login.DomainID != "default" {
+		t.Errorf("a cloud whose domains are named in two ways: %+v, %v", login, err)
+	}
+}
