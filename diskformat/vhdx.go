@@ -168,12 +168,12 @@ func (v *vhdx) table(p []byte) step {
 		id, off, length := guid(e[:16]), binary.LittleEndian.Uint32(e[16:]), binary.LittleEndian.Uint32(e[20:])
 		size, known := vhdxItems[id]
 		flags := binary.LittleEndian.Uint32(e[24:])
-		switch user := flags&1 != 0; {
-		case user && flags&4 == 0: // another program's own, and not required
-		case user, !known && flags&4 != 0:
+		switch user, required := flags&1 != 0, flags&4 != 0; {
+		case !known && required:
 			return v.fail("unknown_features", "it needs metadata of which nothing is known")
-		case seen[id]:
-			return v.fail("header", "a metadata item stands there twice")
+		case !known:
+		case user || seen[id]: // QEMU does not look at whose an item is
+			return v.fail("header", "a metadata item stands there twice, or as a user's own")
 		case id == vhdxParent:
 			return v.parent()
 		case size > 0:

@@ -193,6 +193,8 @@ func hostileVHDX() []Sample {
 		{Name: "too much metadata", Check: "header", Data: items(func(m []byte) { le.PutUint16(m[10:], math.MaxUint16) })},
 		{Name: "unknown metadata", Check: "unknown_features", Data: items(func(m []byte) { m[32] = 0 })},
 		{Name: "size twice", Check: "header", Data: items(func(m []byte) { copy(m[32:64], m[64:96]) })},
+		{Name: "size of a user's own", Check: "header", Data: items(func(m []byte) { m[64+24] |= 1 })},
+		{Name: "all of a user's own", Check: "header", Data: items(func(m []byte) { m[32+24], m[64+24], m[96+24] = 1, 1, 1 })},
 		{Name: "no size", Check: "header", Data: items(func(m []byte) { le.PutUint16(m[10:], 1) })},
 		{Name: "size outside of its region", Check: "header", Data: items(func(m []byte) { le.PutUint32(m[64+16:], 1<<20) })},
 		{Name: "overlapping metadata", Check: "header", Data: items(func(m []byte) { le.PutUint32(m[64+16:], 64<<10+4) })},
