@@ -72,12 +72,14 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	res := image.Upload{ID: rand.Text(), Number: img.Number, ImageID: img.ID, Store: storeID, Instance: s.instance, Bytes: req.Size}
+	res := image.Upload{ID: rand.Text(), Number: img.Number, ImageID: img.ID, Store: storeID, Instance: s.instance, Bytes: req.Size,
+		Reserved: min(max(req.Size, 0), maxReserved)}
 	s.remember(res.ID, cancel)
 	defer s.forget(res.ID)
-	if err := s.reserveImport(ctx, task, &res, writer); err != nil {
+	if img, err = s.reserveImport(ctx, task, &res, writer); err != nil {
 		return err
 	}
+	req.Admit = s.admission(res.ID)
 	req.Encrypted = img.Encrypted()
 	req.Store, req.Object = writer, imagestore.Object{ImageID: img.ID, Name: res.Object}
 	if req.MaxSize == 0 {
@@ -103,26 +105,48 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 	return s.abandon(context.WithoutCancel(ctx), res, err)
 }
 
-// reserveImport records where the bytes will go.
-func (s *Service) reserveImport(ctx context.Context, task *image.Task, res *image.Upload, store imagestore.Writer) error {
+// reserveImport records where the bytes will go, if the quota of the image's project has room for them, and returns the image.
+func (s *Service) reserveImport(ctx context.Context, task *image.Task, res *image.Upload, store imagestore.Writer) (img *image.Image, err error) {
 	plain := store.Locate(imagestore.Object{ImageID: res.ImageID, Name: string(res.ImageID)})
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		if _, err := s.ownTask(tx, task.ID); err != nil {
+	err = retry(ctx, func() error {
+		seen, err := s.ImportedImage(ctx, task)
+		if err != nil {
 			return err
 		}
-		if _, err := tx.ImageByNumber(res.Number); err != nil {
-			if errors.Is(err, image.ErrNotFound) {
-				return errDeletedImporting
-			}
+		quota, err := s.quotaOf(ctx, seen.Owner)
+		if err != nil {
 			return err
 		}
-		var err error
-		res.Started = s.timestamp()
-		if res.Object, err = objectName(tx, *res, plain); err != nil {
-			return err
+		err = s.withRoom(ctx, seen.Owner, func() error {
+			return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+				if _, err := s.ownTask(tx, task.ID); err != nil {
+					return err
+				}
+				img, err = tx.ImageByNumber(res.Number)
+				switch {
+				case errors.Is(err, image.ErrNotFound):
+					return errDeletedImporting
+				case err != nil:
+					return err
+				case img.Owner != seen.Owner:
+					return errChanged
+				}
+				if err := quota.admit(tx, img.Owner, usageOf(res.Store, max(res.Bytes, 0))); err != nil {
+					return err
+				}
+				res.Started = s.timestamp()
+				if res.Object, err = objectName(tx, *res, plain); err != nil {
+					return err
+				}
+				return tx.AddUpload(*res)
+			})
+		})
+		if err == nil && res.Bytes < 0 && quota.limits(res.Store) {
+			s.watchGrowth(*res, img.Owner)
 		}
-		return tx.AddUpload(*res)
+		return err
 	})
+	return img, err
 }
 
 // savePlan records how far the plan has come.

@@ -25,7 +25,7 @@ const (
 // Errors, in the order in which they are looked for: image.ErrInvalid for a method that is not enabled; image.ErrNotFound;
 // image.ErrConflict when the image's status or formats do not allow the method; image.ErrForbidden; image.ErrConflict while
 // another import is under way, and for an unknown store; image.ErrInvalid for stores that cannot take the data, and for a URL
-// that is refused.
+// that is refused; image.ErrTooLarge over a quota.
 func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) error {
 	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
 		return image.Errorf(image.ErrInvalid, "Unknown import method name '%s'.", imp.Method)
@@ -60,15 +60,24 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		if err != nil {
 			return err
 		}
-		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-			img, err := s.unchanged(tx, seen)
-			if err != nil {
-				return err
-			}
-			if stolen, err = s.svc.steal(tx, img); err != nil {
-				return err
-			}
-			return s.svc.begin(tx, img, task, imp, stores)
+		quota, err := s.svc.quotaOf(ctx, seen.Owner)
+		if err != nil {
+			return err
+		}
+		return s.svc.withRoom(ctx, seen.Owner, func() error {
+			return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+				img, err := s.unchanged(tx, seen)
+				if err != nil {
+					return err
+				}
+				if stolen, err = s.svc.steal(tx, img); err != nil {
+					return err
+				}
+				if err := quota.admit(tx, img.Owner, importUsage(img, stores)); err != nil {
+					return err
+				}
+				return s.svc.begin(tx, img, task, imp, stores)
+			})
 		})
 	})
 	if err != nil {
@@ -77,6 +86,18 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 	s.svc.cancelTask(stolen)
 	s.svc.wakeImporter()
 	return nil
+}
+
+// importUsage is what is known to be needed before an import begins. The bytes of new data are reserved when they come: what
+// is done to them may change their number.
+func importUsage(img *image.Image, stores []string) (more image.Usage) {
+	switch {
+	case img.Status == image.Queued:
+		more.Uploading = 1
+	case img.Status == image.Active && img.Size != nil:
+		more.Bytes = *img.Size * int64(len(stores))
+	}
+	return more
 }
 
 // loadImport returns an image that the method can be used on now, and the caller's project if it is shared with it.

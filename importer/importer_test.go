@@ -37,8 +37,14 @@ type lab struct {
 	db  metadata.DB
 	svc *imageservice.Service
 	*imageservice.Session
-	imp *Importer
+	imp   *Importer
+	quota *quota
 }
+
+// A quota is that of every project.
+type quota struct{ now imageservice.Quota }
+
+func (q *quota) Quota(context.Context, string) (imageservice.Quota, error) { return q.now, nil }
 
 type wrapper func(store string, w imagestore.Writer) imagestore.Writer
 
@@ -75,7 +81,8 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(outgoing.Close)
-	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()),
+	limits := &quota{imageservice.NoQuota}
+	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits,
 		Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check}})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +92,7 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 		t.Fatal(err)
 	}
 	_ = svc.Beat(t.Context()) // a database that fails takes up nothing
-	return &lab{t: t, dir: dir, db: db, svc: svc, Session: svc.As(image.Caller{ProjectID: "p", Roles: []string{"admin"}}), imp: imp}
+	return &lab{t: t, dir: dir, db: db, svc: svc, Session: svc.As(image.Caller{ProjectID: "p", Roles: []string{"admin"}}), imp: imp, quota: limits}
 }
 
 func openDB(t *testing.T) metadata.DB {
