@@ -33,6 +33,11 @@ func (cfg *Config) finish() error {
 		fail("metadata.url: %w", err)
 	}
 	// Further down 0 stands for the default of these, which is not what it says here.
+	for key, quota := range map[string]int{"property_quota": cfg.Images.PropertyQuota, "tag_quota": cfg.Images.TagQuota, "member_quota": cfg.Images.MemberQuota} {
+		if quota < -1 {
+			fail("images.%s: %d is no number of them; -1 is any number", key, quota)
+		}
+	}
 	positive(fail, "metadata.keep_changes", cfg.Metadata.KeepChanges)
 	positive(fail, "api.stall_timeout", cfg.API.StallTimeout)
 	positive(fail, "api.max_connections", cfg.API.MaxConnections)
@@ -108,14 +113,14 @@ func (cfg *Config) checkMount() error {
 	if m.ReadAhead < 4<<10 {
 		fail("mount.read_ahead: at least 4KiB is needed, one page")
 	}
-	if m.Path == "" {
-		return errors.Join(wrong...)
-	}
 	if _, err := m.ownerID(); err != nil {
 		fail("%w", err)
 	}
 	if _, err := m.groupID(); err != nil {
 		fail("%w", err)
+	}
+	if m.Path == "" {
+		return errors.Join(wrong...)
 	}
 	var err error
 	if m.Path, err = filepath.Abs(m.Path); err != nil {
@@ -150,6 +155,10 @@ func (cfg *Config) checkStores() error {
 	for id, s := range cfg.Stores {
 		if !storeID.MatchString(id) || imagestore.Reserved(id) {
 			wrong = append(wrong, fmt.Errorf("[stores.%s]: a store's id is letters, digits, - and _, and does not begin with os_glance_", id))
+		}
+		if s.Type == "" {
+			s.Type = "file"
+			cfg.Stores[id] = s
 		}
 		if s.Type != "file" {
 			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of file", id, s.Type))

@@ -122,6 +122,9 @@ func sampleCommand() *cobra.Command {
 		Use:   "sample-config",
 		Short: "Print a configuration file with every key, its default and what it does",
 		Args:  cobra.NoArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), Sample) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), Sample)
+			return err
+		},
 	}
 }

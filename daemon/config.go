@@ -90,15 +90,15 @@ type ImagesConfig struct {
 
 // MountConfig is the section [mount].
 type MountConfig struct {
-	Path            string      `toml:"path"` // "" mounts nothing
-	Show            StringOrSet `toml:"show"` // all, public, or a list of project ids
-	TrustedProjects []string    `toml:"trusted_projects"`
-	Owner           string      `toml:"owner"`
-	Group           string      `toml:"group"`
-	AllowOther      bool        `toml:"allow_other"`
-	Passthrough     bool        `toml:"passthrough"`
-	ReadAhead       Size        `toml:"read_ahead"`
-	Required        bool        `toml:"required"`
+	Path            string   `toml:"path"` // "" mounts nothing
+	Show            Shown    `toml:"show"` // all, public, or a list of project ids
+	TrustedProjects []string `toml:"trusted_projects"`
+	Owner           string   `toml:"owner"`
+	Group           string   `toml:"group"`
+	AllowOther      bool     `toml:"allow_other"`
+	Passthrough     bool     `toml:"passthrough"`
+	ReadAhead       Size     `toml:"read_ahead"`
+	Required        bool     `toml:"required"`
 }
 
 // LogConfig is the section [log].
@@ -119,7 +119,7 @@ func Default() Config {
 		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),
 		Outgoing: defaultOutgoing(),
-		Mount:    MountConfig{Show: StringOrSet{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
+		Mount:    MountConfig{Show: Shown{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
 		Auth:     defaultAuth(),
 		Policy:   defaultPolicy(),
 		Log:      LogConfig{Level: "info", Format: "auto"},

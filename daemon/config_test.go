@@ -60,7 +60,7 @@ func TestSampleNamesEveryKey(t *testing.T) {
 			switch {
 			case field.Type.Kind() == reflect.Struct:
 				check(field.Type)
-			case field.Type.Kind() == reflect.Map, field.Type == reflect.TypeFor[[]StorePath]():
+			case field.Type.Kind() == reflect.Map && field.Type.Elem().Kind() == reflect.Struct, field.Type == reflect.TypeFor[[]StorePath]():
 				check(field.Type.Elem())
 			case !regexp.MustCompile(`(?m)^#.*\b` + key + ` = `).MatchString(Sample):
 				t.Errorf("the sample does not explain %s", key)
@@ -79,6 +79,10 @@ func TestUnknownKeysAreErrorsWithFileAndLine(t *testing.T) {
 	path = write(t, t.TempDir(), "vitrined.toml", "[images]\nsize_cap = \"10 apples\"\n")
 	if _, err = Load(path); err == nil || !strings.Contains(err.Error(), path+":2:") {
 		t.Errorf("Load of a wrong size = %v", err)
+	}
+	path = write(t, t.TempDir(), "vitrined.toml", "[mount]\nshow = \"pubic\"\n")
+	if _, err = Load(path); err == nil || !strings.Contains(err.Error(), path+":2:") || !strings.Contains(err.Error(), "neither all nor public") {
+		t.Errorf("Load of a wrong word = %v", err)
 	}
 }
 
@@ -167,7 +171,9 @@ func TestCheck(t *testing.T) {
 			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/srv/images"}}
 		}, "lie in each other"},
 		{"mount beside the stores", func(c *Config) { c.Mount.Path = "/var/lib/vitrine/..mnt" }, ""},
-		{"all and more", func(c *Config) { c.Mount.Show = StringOrSet{"p", "all"} }, "mount.show"},
+		{"all and more", func(c *Config) { c.Mount.Show = Shown{"p", "all"} }, "mount.show"},
+		{"an owner that is none, without a mount", func(c *Config) { c.Mount.Owner = "no-such-user" }, "mount.owner"},
+		{"a negative quota", func(c *Config) { c.Images.PropertyQuota = -5 }, "images.property_quota"},
 		{"owner", func(c *Config) { c.Mount.Path, c.Mount.Owner = "/srv/vitrine", "no such user" }, "mount.owner"},
 		{"group", func(c *Config) { c.Mount.Path, c.Mount.Group = "/srv/vitrine", "no such group" }, "mount.group"},
 		{"one directory twice", func(c *Config) {

@@ -52,15 +52,15 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	}
 	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := d.open(ctx); err != nil {
-		return err
-	}
-	listeners, err := d.listen()
+	listeners, err := d.listen() // before anything is made that a wrong address would leave behind
 	if err != nil {
 		return err
 	}
 	for _, l := range listeners {
 		d.onClose(func() error { l.Close(); return nil }) // mostly closed by then
+	}
+	if err := d.open(ctx); err != nil {
+		return err
 	}
 	return d.serve(ctx, listeners, opts.Ready)
 }

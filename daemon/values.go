@@ -68,11 +68,14 @@ func (s Size) MarshalText() ([]byte, error) {
 	return []byte(strconv.FormatInt(int64(s)/best.bytes, 10) + best.suffix), nil
 }
 
-// A StringOrSet is a word, or a list of words.
-type StringOrSet []string
+// Shown says whose images appear: "all", "public", or a list of projects.
+type Shown []string
 
 // UnmarshalText reads a single word; the decoder reads lists by itself.
-func (s *StringOrSet) UnmarshalText(text []byte) error {
-	*s = StringOrSet{string(text)}
+func (s *Shown) UnmarshalText(text []byte) error {
+	if word := string(text); word != "all" && word != "public" {
+		return fmt.Errorf("%q is neither all nor public; projects are a list: [%q]", word, word)
+	}
+	*s = Shown{string(text)}
 	return nil
 }

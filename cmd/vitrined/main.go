@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"github.com/vitrine-image/vitrine/daemon"
 	"github.com/vitrine-image/vitrine/internal/commandline"
@@ -20,7 +19,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), commandline.Signals()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	switch err := commandline.Execute(ctx, daemon.Command()); {
 	case errors.As(err, new(commandline.UsageError)):

@@ -89,15 +89,18 @@ func (d *directory) attach(r *root) error {
 	return nil
 }
 
-// gone tells whether the store's marker cannot be read through r any more, and then takes the directory offline: its disk
-// died, or it was removed under our hands. The next call looks for it at its path anew.
+// gone tells whether the store's marker cannot be read through r any more, or r is not what lies at the directory's path,
+// and then takes the directory offline: its disk died or was unmounted (lazily, since we hold it open), or it was removed
+// under our hands. The next call looks for it at its path anew.
 func (s *Store) gone(d *directory, r *root) bool {
 	m, err := readMarker(r)
 	switch {
 	case isOneOf(err, exhausted):
 		return true
 	case err == nil && m != nil && m.UUID == s.uuid:
-		return false
+		if err = r.isAt(d.path); err == nil {
+			return false
+		}
 	case err == nil:
 		err = errors.New(foreignMarker(m))
 	}

@@ -1,11 +1,15 @@
 package filestore
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 	"golang.org/x/sys/unix"
 )
@@ -82,4 +86,32 @@ func used(t *testing.T, dir string) int64 {
 		t.Fatal(err)
 	}
 	return int64(st.Blocks-st.Bfree) * st.Frsize
+}
+
+// TestLazilyUnmounted: a directory that is held open can be written to after it has left the tree. Nobody would find that data.
+func TestLazilyUnmounted(t *testing.T) {
+	dir := tmpfs(t, "size=8m")
+	s := openIn(t, Config{}, dir)
+	store := func() error {
+		id := image.NewID()
+		_, err := s.Put(t.Context(), imagestore.Object{ImageID: id, Name: string(id)}, storetest.NewSource([]byte("data"), 4))
+		return err
+	}
+	if err := store(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string) {
+		t.Helper()
+		if err := store(); !errors.Is(err, image.ErrStoreOffline) {
+			t.Errorf("Put into a directory %s = %v, want %v", what, err, image.ErrStoreOffline)
+		}
+	}
+	check("that was unmounted")
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil { // which is unmounted at the end
+		t.Fatal(err)
+	}
+	check("where an empty disk is mounted")
 }

@@ -113,6 +113,25 @@ func (r *root) sub(name string) (*root, error) {
 	return &root{f: f}, nil
 }
 
+// isAt returns why r is not the directory at the path, nil if it is.
+func (r *root) isAt(path string) error {
+	own, err := r.stat(".")
+	if err != nil {
+		return err
+	}
+	var there unix.Stat_t
+	switch err := unix.Stat(path, &there); {
+	case notExist(err):
+		return errors.New("nothing lies at its path any more")
+	case err != nil:
+		return nil // who may not look there does not know
+	}
+	if own.Dev != there.Dev || own.Ino != there.Ino {
+		return errors.New("another directory lies at its path (was the disk unmounted?)")
+	}
+	return nil
+}
+
 // stat describes what the entry itself is. The directory part of name is resolved as by open.
 func (r *root) stat(name string) (st unix.Stat_t, err error) {
 	err = r.in("stat", name, func(dir int, base string) error {
