@@ -24,7 +24,7 @@ import (
 func inspecting(t *testing.T) (c *client.Client, endpoint, dir string) {
 	cfg := daemon.Default()
 	cfg.Data = t.TempDir()
-	cfg.Images.DiskFormats = append(cfg.Images.DiskFormats, "gpt", "luks", "qed")
+	cfg.Images.DiskFormats = append(cfg.Images.DiskFormats, "gpt", "luks", "qed", "bochs", "cloop")
 	c, _ = run(t, cfg)
 	return c, c.Endpoint(), cfg.Data
 }

@@ -18,6 +18,8 @@ const (
 	GPT       = "gpt" // a partition table, GPT or MBR: what a raw disk mostly begins with
 	LUKS      = "luks"
 	Parallels = "ploop" // as the Image API calls it
+	Bochs     = "bochs"
+	Cloop     = "cloop"
 )
 
 // Info is what the bytes tell.

@@ -79,7 +79,7 @@ type probe struct {
 func NewInspector(rules Rules) *Inspector {
 	i := &Inspector{}
 	for _, e := range []examiner{newQCOW2(), newQED(), newVMDK(rules), newVHD(), newVHDX(), newVDI(), newISO(),
-		newPartitions(rules), newLUKS(), newParallels()} {
+		newPartitions(rules), newLUKS(), newParallels(), newBochs(), newCloop()} {
 		i.probes = append(i.probes, &probe{examiner: e, want: e.start()})
 	}
 	return i

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
@@ -33,7 +35,7 @@ var qemuOptions = []string{
 }
 
 // qemuNames are formats that QEMU calls otherwise.
-var qemuNames = map[string]string{"vpc": VHD, "parallels": Parallels}
+var qemuNames = map[string]string{"vpc": VHD, "parallels": Parallels, "qcow": QCOW2}
 
 // QEMU's own images are what they say, and have the size that QEMU sees, empty and with data.
 func TestImagesMadeByQEMU(t *testing.T) {
@@ -65,17 +67,70 @@ func TestImagesMadeByQEMU(t *testing.T) {
 		qemuImg(t, "snapshot", "-c", "one", path)
 		checkAgainstQEMU(t, path, "qcow2")
 	})
-	t.Run("LUKS", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "image")
-		qemuImg(t, "create", "-q", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "3M")
-		checkAgainstQEMU(t, path, "luks")
-	})
-	t.Run("encrypted qcow2", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "image")
-		qemuImg(t, "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=x", "-o",
-			"encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", path, "3M")
-		checkAgainstQEMU(t, path, "qcow2")
-	})
+}
+
+// QEMU measures the processor for seconds before it writes a key.
+func TestLUKSMadeByQEMU(t *testing.T) {
+	testservers.Require(t, "qemu")
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "image")
+	qemuImg(t, "create", "-q", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "3M")
+	checkAgainstQEMU(t, path, "luks")
+}
+
+// Whatever QEMU takes for a format when nobody names one, the Inspector does, too; and what QEMU would complete with other
+// files has a problem. The bytes are samples with some of them changed.
+func TestNoFormatIsKnownToQEMUAlone(t *testing.T) {
+	testservers.Require(t, "qemu")
+	const rounds = 300
+	random := rand.New(rand.NewPCG(1, 2))
+	samples := slices.Concat(formattest.Good(), formattest.Hostile())
+	path := filepath.Join(t.TempDir(), "image")
+	recognised := 0
+	for range rounds {
+		s := samples[random.IntN(len(samples))]
+		data := slices.Clone(s.Data)
+		for range random.IntN(4) {
+			if n := min(len(data), 1024); n > 0 {
+				data[random.IntN(n)] = byte(random.IntN(256))
+			}
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("qemu-img", "info", "--output=json", path).Output()
+		if err != nil {
+			continue // nothing that QEMU would open
+		}
+		var qemu struct {
+			Format   string
+			Backing  string `json:"backing-filename"`
+			Specific struct {
+				Data map[string]any
+			} `json:"format-specific"`
+		}
+		if err := json.Unmarshal(out, &qemu); err != nil {
+			t.Fatal(err)
+		}
+		if qemu.Format == "raw" {
+			continue
+		}
+		recognised++
+		got := inspect(Rules{}, data, 65536)
+		format := qemu.Format
+		if ours, other := qemuNames[format]; other {
+			format = ours
+		}
+		if !slices.Contains(got.Formats, format) {
+			t.Errorf("%s, changed: QEMU takes it for %s, the Inspector for %q", s.Name, format, got.Formats)
+		}
+		if (qemu.Backing != "" || qemu.Specific.Data["data-file"] != nil) && len(got.Problems) == 0 {
+			t.Errorf("%s, changed: QEMU completes it with %q, %v, and the Inspector has no objection", s.Name, qemu.Backing, qemu.Specific.Data)
+		}
+	}
+	if recognised < rounds/10 {
+		t.Errorf("QEMU recognised only %d of %d images", recognised, rounds)
+	}
 }
 
 // What QEMU would complete with other files is refused.

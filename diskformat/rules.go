@@ -41,7 +41,7 @@ type Declaration struct {
 
 // inspected are the declared formats whose content is looked at. The others (ami, ploop, an operator's own) may hold
 // anything.
-var inspected = []string{Raw, QCOW2, QED, VMDK, VHD, VHDX, VDI, ISO, GPT, LUKS}
+var inspected = []string{Raw, QCOW2, QED, VMDK, VHD, VHDX, VDI, ISO, GPT, LUKS, Bochs, Cloop}
 
 func (d Declaration) inspected() bool {
 	return d.ContainerFormat == "bare" && slices.Contains(inspected, d.DiskFormat)

@@ -35,6 +35,7 @@ func Good() []Sample {
 		{Name: "the largest qcow2", Format: "qcow2", VirtualSize: math.MaxInt64, Data: QCOW2(math.MaxInt64)},
 		{Name: "dirty qcow2 with extended L2", Format: "qcow2", VirtualSize: 1, Data: Put64(QCOW2(1), 72, 1<<4|1)},
 		{Name: "qcow2 with zstd", Format: "qcow2", VirtualSize: 1, Data: Put32(Put64(QCOW2(1), 72, 1<<3), 104, 1<<24)},
+		{Name: "encrypted qcow2", Format: "qcow2", VirtualSize: 1, Data: Put32(QCOW2(1), 32, 2)},
 		{Name: "VMDK", Format: "vmdk", VirtualSize: 1 << 20, Data: VMDK(Sparse)},
 		{Name: "VMDK with Windows' line ends", Format: "vmdk", VirtualSize: 1 << 20, Data: VMDK(strings.ReplaceAll(Sparse, "\n", "\r\n"))},
 		{Name: "VMDK with a footer", Format: "vmdk", VirtualSize: 1 << 20, Data: StreamVMDK(nil)},
@@ -215,6 +216,9 @@ func hostileOthers() []Sample {
 	badStart.Start, badLBA.LBA = [3]byte{0, 1, 0}, 2
 	return []Sample{
 		{Name: "qed", Format: "qed", Check: "banned", Data: []byte("QED\x00" + strings.Repeat("\x00", 100))},
+		{Name: "bochs", Format: "bochs", Check: "banned", Data: bochs()},
+		{Name: "cloop", Format: "cloop", Check: "banned", Data: []byte("#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n" + strings.Repeat("\x00", 200))},
+		{Name: "bochs as raw", Format: "bochs", Declared: "raw", Data: bochs()},
 		{Name: "VDI: parent", Format: "vdi", Check: "parent", Data: parent},
 		{Name: "VDI: differencing disk", Format: "vdi", Check: "parent", Data: Put32LE(vdi, 76, 4)},
 		{Name: "VDI: unknown type", Format: "vdi", Check: "header", Data: Put32LE(vdi, 76, 5)},
@@ -235,6 +239,21 @@ func hostileOthers() []Sample {
 		{Name: "LUKS: data behind the end", Format: "luks", Check: "header", Data: Put32(LUKS(1), 104, math.MaxUint32)},
 		{Name: "LUKS: cut short", Format: "luks", Check: "header", Data: LUKS(1)[:591]},
 	}
+}
+
+// bochs is a growing disk of 1 MiB.
+func bochs() []byte {
+	b := make([]byte, 1024)
+	copy(b, "Bochs Virtual HD Image")
+	copy(b[32:], "Redolog")
+	copy(b[48:], "Growing")
+	le.PutUint32(b[64:], 0x20000)
+	le.PutUint32(b[68:], 512)
+	le.PutUint32(b[72:], 1)
+	le.PutUint32(b[76:], 64)
+	le.PutUint32(b[80:], 4096)
+	le.PutUint64(b[88:], 1<<20)
+	return b
 }
 
 // disguised are images that are not what they are declared to be, or several things at once.
