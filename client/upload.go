@@ -14,9 +14,13 @@ import (
 
 // An Upload is the data of an image on its way to the server.
 type Upload struct {
-	Body  io.Reader // not closed; when Upload fails, a Read of it may still be under way for a moment
-	Size  int64     // bytes in Body, -1 when unknown
-	Store string    // id of the store that shall keep the data; "" leaves that to the server
+	// Body is not closed. It is read ahead by a goroutine of its own, since a Read of it may wait for long: when Upload fails,
+	// or its context ends, one Read may still be under way, and what it returns is lost.
+	Body  io.Reader
+	Size  int64  // bytes in Body, -1 when unknown
+	Store string // id of the store that shall keep the data; "" leaves that to the server
+	// Prompt says that no Read of Body waits for long, as those of files do not: there is no goroutine for them.
+	Prompt bool
 }
 
 // expectAbove is the size from which on the server is asked before the data is sent.
@@ -51,7 +55,11 @@ func (c *Client) put(ctx context.Context, id image.ID, where string, up Upload) 
 	}
 	ctx, stalled := watch(ctx, c.stall)
 	defer stalled.end()
-	body := &uploadBody{src: up.Body, left: up.Size, stalled: stalled, failed: new(atomic.Pointer[error])}
+	src := up.Body
+	if !up.Prompt {
+		src = newAheadReader(ctx, src)
+	}
+	body := &uploadBody{src: src, left: up.Size, stalled: stalled, failed: new(atomic.Pointer[error])}
 	resp, err := c.send(ctx, r, body, up.Size)
 	if err != nil {
 		if failed := body.failed.Load(); failed != nil {
@@ -105,6 +113,7 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		b.stalled.start()
+	case err == errGivenUp: // the reason is that of the context
 	case !errors.Is(err, io.EOF): // after the end the server may take its time to make the data durable
 		b.failed.Store(&err)
 	}

@@ -97,7 +97,7 @@ func (c *create) open(cmd *cobra.Command) (*source, error) {
 	if err != nil || c.diskFormat != "" {
 		return src, err
 	}
-	format, err := src.guess()
+	format, err := src.guess(cmd.Context())
 	if err != nil {
 		src.close()
 		return nil, err

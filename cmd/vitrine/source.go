@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -78,9 +79,10 @@ func rest(f *os.File) (here, left int64, err error) {
 	return here, max(end-here, 0), err
 }
 
-// guess returns the disk format that the first and the last bytes tell. It consumes nothing.
-func (s *source) guess() (string, error) {
-	head, err := s.r.Peek(diskformat.HeadSize)
+// guess returns the disk format that the first and the last bytes tell. It consumes nothing, unless ctx ends before they
+// have come: then the source cannot be read any more.
+func (s *source) guess(ctx context.Context) (string, error) {
+	head, err := s.peek(ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read %s: %w", s.name, err)
 	}
@@ -97,6 +99,23 @@ func (s *source) guess() (string, error) {
 			"unpack it first, or give --disk-format if it really is the disk"}
 	}
 	return format, nil
+}
+
+// peek returns the first bytes, or the error of ctx when it ends while they are waited for.
+func (s *source) peek(ctx context.Context) ([]byte, error) {
+	var head []byte
+	come := make(chan error, 1)
+	go func() {
+		var err error
+		head, err = s.r.Peek(diskformat.HeadSize)
+		come <- err
+	}()
+	select {
+	case err := <-come:
+		return head, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (s *source) close() {

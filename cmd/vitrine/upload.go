@@ -45,7 +45,7 @@ func uploadCommand(a *app) *cobra.Command {
 func (a *app) upload(cmd *cobra.Command, conn *client.Client, id image.ID, src *source, store string) error {
 	bar := a.newBar(cmd.ErrOrStderr(), "uploading", src.size, 0)
 	defer bar.finish()
-	return conn.Upload(cmd.Context(), id, client.Upload{Body: bar.reader(src.r), Size: src.size, Store: store})
+	return conn.Upload(cmd.Context(), id, client.Upload{Body: bar.reader(src.r), Size: src.size, Store: store, Prompt: src.size >= 0})
 }
 
 func stageCommand(a *app) *cobra.Command {
@@ -84,5 +84,5 @@ func stageCommand(a *app) *cobra.Command {
 func (a *app) stage(cmd *cobra.Command, id image.ID, src *source) error {
 	bar := a.newBar(cmd.ErrOrStderr(), "uploading", src.size, 0)
 	defer bar.finish()
-	return a.conn.Stage(cmd.Context(), id, client.Upload{Body: bar.reader(src.r), Size: src.size})
+	return a.conn.Stage(cmd.Context(), id, client.Upload{Body: bar.reader(src.r), Size: src.size, Prompt: src.size >= 0})
 }
