@@ -77,9 +77,6 @@ func (b *requestBody) describe(err error) error {
 	return image.Errorf(image.ErrInterrupted, "The request body ended early: %s.", err)
 }
 
-// steps returns the deadline of the step that is waited for.
-func (b *requestBody) steps() *deadline { return &b.deadline }
-
 // Close stops reading.
 func (b *requestBody) Close() error { return b.body.Close() }
 

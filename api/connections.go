@@ -2,6 +2,7 @@ package api
 
 import (
 	"container/list"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -39,7 +40,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew, http.StateIdle:
 		if c.waiting > 0 && state == http.StateIdle {
-			conn.Close() // somebody waits for the place
+			hangUp(conn) // somebody waits for the place
 			return
 		}
 		c.places[conn] = c.quiet.PushBack(conn)
@@ -82,8 +83,16 @@ func (c *connections) dropQuiet() {
 	if place := c.quiet.Front(); place != nil {
 		conn := c.quiet.Remove(place).(net.Conn)
 		delete(c.places, conn)
-		conn.Close()
+		hangUp(conn)
 	}
+}
+
+// hangUp closes a connection without the farewell of TLS, which would wait for a client that takes nothing.
+func hangUp(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	conn.Close()
 }
 
 // failed logs that no connection could be accepted, not more often than once a minute.

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/testcert"
 )
 
 const (
@@ -91,6 +93,34 @@ func TestNewConnectionsReplaceQuietOnes(t *testing.T) {
 		}
 		if closed(busy) {
 			t.Error("a request under way was cut off")
+		}
+	})
+}
+
+// TestQuietTLSConnectionsAreReplacedAtOnce replaces a connection whose client reads nothing, not even a farewell.
+func TestQuietTLSConnectionsAreReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.add(image.Image{ID: anID, Owner: "p1"}, "data")
+		ca := testcert.New(t)
+		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		srv := NewServer(newHandler(t, f), nil, 1)
+		done := make(chan error, 1)
+		go func() {
+			done <- srv.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{ca.Pair(t, "server")}}))
+		}()
+		dial := func() net.Conn { return tls.Client(l.dial(), &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"}) }
+		for range 3 {
+			c := dial()
+			defer c.(*tls.Conn).NetConn().Close()
+			if !shows(c) {
+				t.Fatal("a new connection has to wait although another one is quiet")
+			}
+			synctest.Wait()
+		}
+		srv.Close()
+		if err := <-done; err != http.ErrServerClosed {
+			t.Error(err)
 		}
 	})
 }

@@ -57,6 +57,7 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.offset, part.offset+part.length-1, size))
 	}
 	w.WriteHeader(code)
+	paceData(w.(*response), r)
 	return s.send(r.Context(), w.(*response), data.Reader, part.offset, part.length)
 }
 

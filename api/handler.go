@@ -24,8 +24,9 @@ const privateCache = "private, no-cache"
 
 // A call is what a handler knows of its request beyond the request.
 type call struct {
-	caller image.Caller
-	params httprouter.Params
+	caller  image.Caller
+	account *account // what data it may still send and get, nil for any
+	params  httprouter.Params
 }
 
 type callKey struct{}
@@ -119,21 +120,15 @@ func (s *server) serve(w *response, r *http.Request, rec *record) {
 	if caller.Anonymous {
 		rec.auth = "anonymous"
 	}
+	call := &call{caller: caller}
 	if s.rates != nil {
-		account, err := s.rates.enter(s.accountOf(r, caller))
-		if err != nil {
+		if call.account, err = s.rates.enter(s.accountOf(r, caller)); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
-		defer s.rates.leave(account)
-		w.ctx, w.limiter = r.Context(), account.download
-		if account.upload != nil && w.body != nil {
-			body := newPacedBody(r.Context(), w.body, account.upload)
-			defer body.unwant()
-			r.Body = body // of the copy that wrap has made
-		}
+		defer s.rates.leave(call.account)
 	}
-	if err := s.dispatch(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller: caller})), path); err != nil {
+	if err := s.dispatch(w, r.WithContext(context.WithValue(r.Context(), callKey{}, call)), path); err != nil {
 		s.refuse(w, r, err)
 	}
 }

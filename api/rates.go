@@ -20,8 +20,8 @@ import (
 type Rates struct {
 	Requests int   // each second
 	Burst    int   // requests at once, by default as many as in a second
-	Download int64 // bytes each second, of all answers together
-	Upload   int64 // bytes each second, of all requests together
+	Download int64 // bytes of data each second, of all transfers together
+	Upload   int64 // likewise
 }
 
 // MinBandwidth is the lowest rate of bytes that can be set: a client must not take it for a connection that is broken.
@@ -157,6 +157,23 @@ type pacedBody struct {
 	limiter *rate.Limiter
 	ctx     context.Context // of the waiting: Read has none of its own
 	unwant  context.CancelFunc
+}
+
+// dataIn returns the body of an upload, paced if need be. Documents are not: they take room that others wait for.
+func dataIn(r *http.Request) io.Reader {
+	account := callOf(r).account
+	body, ok := r.Body.(*requestBody)
+	if !ok || account == nil || account.upload == nil {
+		return r.Body
+	}
+	return newPacedBody(r.Context(), body, account.upload)
+}
+
+// paceData paces what is sent from now on, if need be.
+func paceData(w *response, r *http.Request) {
+	if account := callOf(r).account; account != nil {
+		w.ctx, w.limiter = r.Context(), account.download
+	}
 }
 
 func newPacedBody(ctx context.Context, body *requestBody, limiter *rate.Limiter) *pacedBody {

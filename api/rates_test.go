@@ -174,6 +174,26 @@ func TestPacedBodyIsUnwanted(t *testing.T) {
 	})
 }
 
+// TestDocumentsAreNotPaced sends and gets long ones, which would keep the room that all share.
+func TestDocumentsAreNotPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, newFake(), func(c *Config) { c.Rates = Rates{Download: MinBandwidth, Upload: MinBandwidth} })
+		started, long := time.Now(), strings.Repeat("x", 60<<10)
+		for range 10 {
+			body := `{"a":"` + long + `"}`
+			if res := do(h, request{"POST", "/v2/images", header("Content-Type", "application/json"), body}); res.Code != 201 {
+				t.Fatal(res.Code, res.Body)
+			}
+		}
+		if res := do(h, request{"GET", "/v2/images", nil, ""}); res.Body.Len() < 10*len(long) {
+			t.Errorf("the list has %d bytes", res.Body.Len())
+		}
+		if took := time.Since(started); took != 0 {
+			t.Errorf("documents took %s", took)
+		}
+	})
+}
+
 func TestRatesAreChecked(t *testing.T) {
 	for _, bad := range []Rates{{Requests: -1}, {Burst: 3}, {Download: 1000}, {Upload: -1}} {
 		if _, err := New(Config{Images: newFake().as, Auth: tokens{}, Rates: bad}); err == nil {

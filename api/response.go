@@ -21,7 +21,7 @@ type response struct {
 	bytes    int64        // of the body
 
 	ctx     context.Context // of the request, for limiter
-	limiter *rate.Limiter   // of the body in bytes, nil for none
+	limiter *rate.Limiter   // of data in bytes, nil for none
 }
 
 // wrap wraps both ends of a request. The request is copied: net/http looks at the body of its own to decide whether the

@@ -20,7 +20,7 @@ func (s *server) uploadData(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.onImage(w, r, func(session Session, id image.ID) error {
-		return session.Upload(r.Context(), id, imageservice.Upload{Body: r.Body, ContentLength: r.ContentLength,
+		return session.Upload(r.Context(), id, imageservice.Upload{Body: dataIn(r), ContentLength: r.ContentLength,
 			ExpectedSize: expected, Store: r.Header.Get("X-Image-Meta-Store")})
 	})
 }
@@ -35,7 +35,7 @@ func (s *server) stageData(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.onImage(w, r, func(session Session, id image.ID) error {
-		return session.Stage(r.Context(), id, imageservice.Upload{Body: r.Body, ContentLength: r.ContentLength, ExpectedSize: expected})
+		return session.Stage(r.Context(), id, imageservice.Upload{Body: dataIn(r), ContentLength: r.ContentLength, ExpectedSize: expected})
 	})
 }
 

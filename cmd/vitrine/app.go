@@ -22,6 +22,7 @@ type app struct {
 	ctx   context.Context // of the whole program, for logging in; nil is context.Background
 	conn  *client.Client
 	cloud *cloud.Cloud // that gives the tokens, nil for none
+	known bool         // the server is told who the person is
 }
 
 // client returns the connection to the server, which is made by the first request.
@@ -33,6 +34,7 @@ func (a *app) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.known = cfg.Token != "" || cfg.Tokens != nil || cfg.User != ""
 	cfg.UserAgent = "vitrine/" + version.String()
 	conn, err := client.New(cfg)
 	if err != nil {

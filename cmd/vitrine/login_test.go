@@ -71,6 +71,8 @@ func TestLoginByPassword(t *testing.T) {
 	}{
 		{"nobody is trusted", "", []string{"--user", "olga", "image", "list"}, exitUnreachable, "certificate"},
 		{"no user", "", []string{"--os-cacert", ca.File, "image", "list"}, exitRefused, "--user"},
+		{"no user, but only whether it runs", "", []string{"--os-cacert", ca.File, "status"}, exitOK, "ready"},
+		{"a wrong user, even for that", "VITRINE_PASSWORD=hush", []string{"--os-cacert", ca.File, "--user", "olga", "status"}, exitRefused, "wrong"},
 		{"a user", "", []string{"--os-cacert", ca.File, "--user", "olga", "image", "create", "--property", "a=b", "from olga"}, exitOK, "queued"},
 		{"his image", "OS_CACERT=" + ca.File, []string{"--user", "olga", "image", "list"}, exitOK, "from olga"},
 		{"whoever the server is", "VITRINE_USER=olga", []string{"--insecure", "image", "list"}, exitOK, "from olga"},
