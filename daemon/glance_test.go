@@ -1,11 +1,13 @@
 package daemon_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
@@ -22,10 +24,7 @@ func TestGlanceMetadefs(t *testing.T) {
 		"objects": [{"name": "o", "required": ["q"], "properties": {"q": {"title": "Q", "type": "string"}}}], "tags": [{"name": "t"}]}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	steps := []struct {
-		command string   // words
-		want    []string // parts of the output, or of the error after !
-	}{
+	log := runGlance(t, d, dir, []glanceStep{
 		{"md-namespace-create NS --display-name Name --visibility public", []string{"NS", "Name", "public"}},
 		{"md-namespace-import --file " + file, []string{"Imported"}},
 		{"md-namespace-list", []string{"NS", "Imported"}},
@@ -65,7 +64,56 @@ func TestGlanceMetadefs(t *testing.T) {
 		{"md-namespace-update Imported --protected False", []string{"False"}},
 		{"md-namespace-delete Imported", nil},
 		{"md-namespace-list", nil},
+	})
+	if strings.Contains(log[len(log)-1].Output, "Imported") {
+		t.Errorf("namespaces are left: %s", log[len(log)-1].Output)
 	}
+}
+
+// TestGlanceSharing lets the glance client use every command for members, tasks, stores, quotas and the cache.
+func TestGlanceSharing(t *testing.T) {
+	testservers.Require(t, "glance")
+	dir := t.TempDir()
+	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, TOML: fmt.Sprintf("[quotas]\nsize = \"10MiB\"\nimages = 1\n"+
+		"[stores.fast]\ntype = \"file\"\npath = %q\ndefault = true\ndescription = \"on NVMe\"\n[stores.slow]\ntype = \"file\"\npath = %q\n",
+		filepath.Join(dir, "fast"), filepath.Join(dir, "slow"))})
+	img, err := d.Client.Create(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := string(img.ID)
+	none := string(image.NewID())
+	runGlance(t, d, dir, []glanceStep{
+		{"member-create " + id + " p2", []string{id, "p2", "pending"}},
+		{"member-create " + id + " p2", []string{"!409"}},
+		{"member-create " + none + " p2", []string{"!404"}},
+		{"member-list --image-id " + id, []string{id, "p2", "pending"}},
+		{"member-update " + id + " p2 accepted", []string{"accepted"}},
+		{"member-update " + id + " p3 accepted", []string{"!404"}},
+		{"member-get " + id + " p2", []string{"p2", "accepted"}},
+		{"member-delete " + id + " p2", nil},
+		{"member-get " + id + " p2", []string{"!404"}},
+		{"task-list", []string{"ID"}},
+		{"task-show " + none, []string{"!404"}},
+		{"image-tasks " + id, nil},
+		{"stores-info", []string{"fast", "on NVMe", "slow", "true"}},
+		{"stores-info --detail", []string{filepath.Join(dir, "fast"), "thin_provisioning", "65536"}},
+		{"import-info", []string{"import-methods", "web-download"}},
+		{"usage", []string{"image_count_total", "image_size_total", "10"}},
+		{"image-create --name second --disk-format raw --container-format bare", []string{"!413", "!image_count_total"}},
+		{"cache-list", []string{"!does not support image caching"}}, // it has read the list of versions
+	})
+}
+
+// A glanceStep is a command of the glance client.
+type glanceStep struct {
+	command string   // words
+	want    []string // parts of the output, or of the error after !
+}
+
+// runGlance runs the commands and returns what they printed.
+func runGlance(t *testing.T, d *testdaemon.Daemon, dir string, steps []glanceStep) []testservers.GlanceResult {
+	t.Helper()
 	commands := make([][]string, len(steps))
 	for i, s := range steps {
 		commands[i] = strings.Fields(s.command)
@@ -90,10 +138,8 @@ func TestGlanceMetadefs(t *testing.T) {
 			t.Errorf("glance %s: %s%s", s.command, got.Output, got.Error)
 		}
 	}
-	if strings.Contains(results[len(results)-1].Output, "Imported") {
-		t.Errorf("namespaces are left: %s", results[len(results)-1].Output)
-	}
 	if log := d.Log(); strings.Contains(log, `"status":500`) {
 		t.Errorf("a request was answered with 500:\n%s", log)
 	}
+	return results
 }

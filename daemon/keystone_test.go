@@ -199,6 +199,9 @@ func TestOpenStackClientWithKeystone(t *testing.T) {
 	if out, err := keystone.OpenStack(t.Context(), "benno", "secret", "blue", "image", "show", id); err == nil {
 		t.Errorf("another project sees the image: %s", out)
 	}
+	shareWithOpenStack(t, must, func(args ...string) (string, error) {
+		return keystone.OpenStack(t.Context(), "benno", "secret", "blue", args...)
+	}, id, dev)
 	if _, err := keystone.OpenStack(t.Context(), "admin", keystone.Password, "admin", "image", "set", "--public", id); err != nil {
 		t.Error(err)
 	}
@@ -207,6 +210,27 @@ func TestOpenStackClientWithKeystone(t *testing.T) {
 		t.Errorf("the public image, for another project: %q, %v", out, err)
 	}
 	must("image", "delete", id)
+}
+
+// shareWithOpenStack lets the owner of an image share it with a project, whose member accepts it.
+func shareWithOpenStack(t *testing.T, owner func(...string) string, member func(...string) (string, error), id, project string) {
+	t.Helper()
+	listed := func(want string) {
+		t.Helper()
+		if out, err := member("image", "list", "-f", "value", "-c", "ID"); err != nil || strings.TrimSpace(out) != want {
+			t.Errorf("the member's list = %q, %v, want %q", out, err, want)
+		}
+	}
+	owner("image", "add", "project", id, project)
+	if out := owner("image", "member", "list", "-f", "value", "-c", "Member ID", "-c", "Status", id); out != project+" pending" {
+		t.Errorf("openstack image member list = %q", out)
+	}
+	if out, err := member("image", "set", "--accept", id); err != nil {
+		t.Errorf("openstack image set --accept: %s, %v", out, err)
+	}
+	listed(id)
+	owner("image", "remove", "project", id, project)
+	listed("")
 }
 
 // BenchmarkKeystoneCached compares GET of one image with a token that is remembered to the same without authentication, in
