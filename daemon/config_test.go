@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -217,6 +218,22 @@ func TestSecretsAreNotShown(t *testing.T) {
 	path := write(t, t.TempDir(), "vitrined.toml", "[auth.keystone]\npasswort = \"hush\"\npassword = [\"hush\"]\n")
 	if _, err := Load(path); err == nil || strings.Contains(err.Error(), "hush") {
 		t.Errorf("Load of a wrong secret = %v, want an error without it", err)
+	}
+}
+
+func TestPasswordsInTheClearAreWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	for address, want := range map[string]bool{"127.0.0.1:9292": false, "unix:/run/v.sock": false, "10.0.0.1:9292": true} {
+		cfg := Default()
+		cfg.API.Listen, cfg.Auth.Type = []string{address}, "basic"
+		cfg.Auth.Basic.HTPasswd, cfg.Auth.Basic.Users = write(t, dir, "htpasswd", ""), write(t, dir, "users.toml", "")
+		var log strings.Builder
+		if _, err := cfg.openAuth(slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(log.String(), "readable") != want {
+			t.Errorf("%s: logged %q", address, log.String())
+		}
 	}
 }
 

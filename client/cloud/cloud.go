@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -40,7 +39,7 @@ type Cloud struct {
 	keystone  *gophercloud.ServiceClient
 	transport *http.Transport
 
-	mu      sync.Mutex
+	lock    chan struct{} // holds one while the rest is in use, which may take a login
 	token   string
 	renew   time.Time
 	catalog *tokens.ServiceCatalog
@@ -67,7 +66,7 @@ func Open(cfg Config) (*Cloud, error) {
 	if path.Base(u.Path) != "v3" {
 		u = u.JoinPath("v3")
 	}
-	c := &Cloud{cfg: cfg, transport: http.DefaultTransport.(*http.Transport).Clone()}
+	c := &Cloud{cfg: cfg, lock: make(chan struct{}, 1), transport: http.DefaultTransport.(*http.Transport).Clone()}
 	c.transport.TLSClientConfig = cfg.TLS
 	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{
 		Transport: bounded{c.transport},
@@ -97,8 +96,12 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Token logs in if need be. Errors: image.ErrUnauthorized when Keystone refuses the credentials, client.ErrUnreachable.
 func (c *Cloud) Token(ctx context.Context, rejected string) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select {
+	case c.lock <- struct{}{}:
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	defer func() { <-c.lock }()
 	if c.token == "" || c.token == rejected || !time.Now().Before(c.renew) {
 		if err := c.login(ctx); err != nil {
 			return "", err
@@ -112,9 +115,10 @@ func (c *Cloud) Endpoint(ctx context.Context, service string) (string, error) {
 	if _, err := c.Token(ctx, ""); err != nil {
 		return "", err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, entry := range c.catalog.Entries {
+	c.lock <- struct{}{}
+	catalog := c.catalog
+	<-c.lock
+	for _, entry := range catalog.Entries {
 		if entry.Type != service {
 			continue
 		}
@@ -131,7 +135,7 @@ func (c *Cloud) Endpoint(ctx context.Context, service string) (string, error) {
 	return "", fmt.Errorf("there is no %s endpoint of a service %s in %s", c.cfg.Interface, service, where)
 }
 
-// login gets a token; the caller has the lock.
+// login gets a token; the caller holds the lock.
 func (c *Cloud) login(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer stop()

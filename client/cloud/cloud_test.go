@@ -1,8 +1,11 @@
 package cloud
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -102,6 +105,32 @@ func TestCloud(t *testing.T) {
 	elsewhere := gophercloud.AuthOptions{IdentityEndpoint: keystone.URL + "/elsewhere", UserID: "u", Password: "hush"}
 	if _, err := open(t, Config{Login: elsewhere}).Token(t.Context(), ""); !errors.Is(err, client.ErrUnreachable) {
 		t.Errorf("no Keystone at that address: %v, want client.ErrUnreachable", err)
+	}
+}
+
+// TestWhoWaitsForALoginMayGiveUp lets a second caller give up while the first waits for a Keystone that says nothing.
+func TestWhoWaitsForALoginMayGiveUp(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-answer
+	}))
+	defer silent.Close()
+	c := open(t, Config{Login: gophercloud.AuthOptions{IdentityEndpoint: silent.URL, UserID: "u", Password: "hush"}})
+	first := make(chan error)
+	go func() {
+		_, err := c.Token(t.Context(), "")
+		first <- err
+	}()
+	<-asked
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := c.Token(ctx, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("the one that gives up: %v", err)
+	}
+	close(answer)
+	if err := <-first; err == nil {
+		t.Error("the first got a token from nowhere")
 	}
 }
 
