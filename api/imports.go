@@ -56,6 +56,11 @@ func importRequest(value any) (imp image.Import, err error) {
 			return imp, image.Errorf(image.ErrInvalid, "The import method web-download needs a uri.")
 		}
 	}
+	if imp.Method == image.ImportDownload {
+		if err := readSource(&imp, method); err != nil {
+			return imp, err
+		}
+	}
 	if stores, have := doc["stores"]; have {
 		list, ok := stores.([]any)
 		if !ok {
@@ -79,6 +84,23 @@ func importRequest(value any) (imp image.Import, err error) {
 	}
 	imp.AllowFailure = !mustSucceed
 	return imp, nil
+}
+
+// readSource reads where an image of another region is. What is missing is found out later: other things are wrong before.
+func readSource(imp *image.Import, method map[string]any) error {
+	source := ""
+	for name, text := range map[string]*string{"glance_image_id": &source, "glance_region": &imp.Region, "glance_service_interface": &imp.Interface} {
+		v, have := method[name]
+		if !have {
+			continue
+		}
+		var ok bool
+		if *text, ok = v.(string); !ok {
+			return image.Errorf(image.ErrInvalid, "'%s' must be a string", name)
+		}
+	}
+	imp.Source, _ = image.ParseID(source)
+	return nil
 }
 
 // deleteCopy serves DELETE /v2/stores/{store}/{image}.

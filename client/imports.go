@@ -18,6 +18,11 @@ func (c *Client) Import(ctx context.Context, id image.ID, imp image.Import) erro
 	if imp.URL != "" {
 		method["uri"] = imp.URL
 	}
+	for name, value := range map[string]string{"glance_image_id": string(imp.Source), "glance_region": imp.Region, "glance_service_interface": imp.Interface} {
+		if value != "" {
+			method[name] = value
+		}
+	}
 	doc := map[string]any{"method": method}
 	if imp.Stores != nil {
 		doc["stores"] = imp.Stores

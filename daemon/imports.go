@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/importer"
@@ -57,7 +61,7 @@ func defaultOutgoing() OutgoingConfig {
 	return OutgoingConfig{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}, StallTimeout: Minute, TotalTimeout: 24 * Hour}
 }
 
-// importMethods are those that can be configured.
+// importMethods are those that need nothing else.
 func importMethods() []string {
 	return []string{image.ImportStaged, image.ImportURL, image.ImportCopy}
 }
@@ -83,7 +87,10 @@ func (cfg *Config) checkImport() error {
 	var wrong []error
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	for _, method := range cfg.Import.Methods {
-		oneOf(fail, "import.methods", method, importMethods()...)
+		oneOf(fail, "import.methods", method, image.ImportMethods()...)
+	}
+	if slices.Contains(cfg.Import.Methods, image.ImportDownload) && cfg.Auth.Type != auth.KindKeystone {
+		fail("import.methods: %s needs auth.type = %q, whose catalog knows the other regions", image.ImportDownload, auth.KindKeystone)
 	}
 	positive(fail, "import.workers", cfg.Import.Workers)
 	positive(fail, "import.keep_tasks", cfg.Import.KeepTask)
@@ -116,7 +123,58 @@ func (d *daemon) openImports() (imageservice.ImportConfig, error) {
 	}
 	d.outgoing = client
 	d.onClose(func() error { client.Close(); return nil })
-	return imageservice.ImportConfig{Methods: d.cfg.Import.Methods, CheckURL: client.Check, KeepTasks: time.Duration(d.cfg.Import.KeepTask)}, nil
+	return imageservice.ImportConfig{Methods: d.cfg.Import.Methods, CheckURL: client.Check, FindRegion: d.findRegion, KeepTasks: time.Duration(d.cfg.Import.KeepTask)}, nil
+}
+
+// findRegion asks the catalog of the caller's token for the Image API of another region.
+func (d *daemon) findRegion(ctx context.Context, caller image.Caller, region, iface string) (string, error) {
+	keystone, ok := d.auth.(*auth.Keystone)
+	if !ok {
+		return "", image.Errorf(image.ErrInvalid, "There is no catalog that knows other regions.")
+	}
+	return keystone.ImageEndpoint(ctx, caller.Token, region, iface)
+}
+
+// A region downloads from the Image API of another region, whose address is the catalog's: the filter of what users ask for does
+// not apply.
+type region struct{ caFile string }
+
+// Download implements importer.Remote.
+func (r region) Download(ctx context.Context, endpoint string, token image.Secret, id image.ID) (*image.Image, io.ReadCloser, int64, error) {
+	trusted, err := auth.TrustFile(r.caFile, false)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	c, err := client.New(client.Config{Endpoint: endpoint, Token: string(token), TLS: trusted})
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	down, err := c.Download(ctx, id, client.DownloadOptions{})
+	if err != nil {
+		c.Close()
+		return nil, nil, 0, readable(err)
+	}
+	return down.Image, &download{down, c}, down.Size(), nil
+}
+
+// readable gives an answer of the other region a text for who asked for the import.
+func readable(err error) error {
+	if answer, ok := errors.AsType[*client.Error](err); ok && answer.Unwrap() != nil {
+		return fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict, "The other region answered %d: %s", answer.Status, answer.Text), err)
+	}
+	return err
+}
+
+// A download closes its client with it.
+type download struct {
+	*client.Download
+	client *client.Client
+}
+
+func (d *download) Close() error {
+	err := d.Download.Close()
+	d.client.Close()
+	return err
 }
 
 // importer carries out what the service accepts.
@@ -136,6 +194,6 @@ func (d *daemon) importer() (*importer.Importer, error) {
 			}
 		}
 	}
-	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Workers: c.Workers, Plugins: plugins,
+	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Remote: region{d.cfg.Outgoing.CAFile}, Workers: c.Workers, Plugins: plugins,
 		MaxSize: int64(d.cfg.Images.SizeCap), Logger: d.log})
 }

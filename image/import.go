@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -33,6 +34,11 @@ type Import struct {
 	Method string
 	URL    string // of ImportURL
 
+	// Of ImportDownload: the image in the Image API of another region, and which of the endpoints in the catalog.
+	Source    ID
+	Region    string
+	Interface string // public, internal or admin; "" for public
+
 	// Of Store, Stores and AllStores one may be set; with none of them the default store gets the data.
 	Store     string   // as the request's header names it
 	Stores    []string // as its body names them
@@ -44,7 +50,8 @@ type Import struct {
 // An ImportPlan is what an importer needs to carry an import out, and to take it up again: the State of its task.
 type ImportPlan struct {
 	Method       string   `json:"method"`
-	URL          string   `json:"url,omitempty"`
+	URL          string   `json:"url,omitempty"`    // of the data, or of the Image API that has Source
+	Source       ID       `json:"source,omitempty"` // of ImportDownload
 	Stores       []string `json:"stores"`
 	AllowFailure bool     `json:"allow_failure,omitempty"`
 	Roles        []string `json:"roles,omitempty"` // of who asked
@@ -54,8 +61,9 @@ type ImportPlan struct {
 	Steps    []string `json:"steps,omitempty"`    // what was done with it there
 	Failed   []string `json:"failed,omitempty"`   // stores that did not get it
 
-	DiskFormat string            `json:"disk_format,omitempty"` // that the data was converted to, "" for that of the image
-	Properties map[string]string `json:"properties,omitempty"`  // that the image gets when it becomes active
+	DiskFormat      string            `json:"disk_format,omitempty"` // of the data as it is by now, "" for that of the image
+	ContainerFormat string            `json:"container_format,omitempty"`
+	Properties      map[string]string `json:"properties,omitempty"` // that the image gets when it becomes active
 }
 
 // Plan returns the plan of an import.
@@ -72,6 +80,14 @@ func (t *Task) SetPlan(plan *ImportPlan) error {
 	state, err := json.Marshal(plan)
 	t.State = state
 	return err
+}
+
+// Declared returns the image with the formats that its data has by now.
+func (p *ImportPlan) Declared(img *Image) *Image {
+	c := *img
+	c.DiskFormat = cmp.Or(p.DiskFormat, img.DiskFormat)
+	c.ContainerFormat = cmp.Or(p.ContainerFormat, img.ContainerFormat)
+	return &c
 }
 
 // Has reports whether the store has a copy of the image's data.

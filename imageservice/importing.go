@@ -192,9 +192,7 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 		if err := addCopy(img, result); err != nil {
 			return err
 		}
-		if plan.DiskFormat != "" {
-			img.DiskFormat = plan.DiskFormat
-		}
+		img = plan.Declared(img)
 		img.DropListed(image.PropertyImporting, res.Store)
 		before := img.Status
 		complete := !slices.ContainsFunc(plan.Stores, func(id string) bool { return !img.Has(id) })
@@ -267,6 +265,7 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 	if err != nil {
 		return err
 	}
+	s.tasks.dropToken(task.ID)
 	s.follow(ctx, done)
 	if number != 0 {
 		s.collectOf(ctx, number, task.ImageID)

@@ -1,6 +1,7 @@
 package imageservice
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,7 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
 		return image.Errorf(image.ErrInvalid, "Unknown import method name '%s'.", imp.Method)
 	}
-	var stolen image.ID
+	var stolen, added image.ID
 	err := retry(ctx, func() error {
 		seen, member, err := s.loadImport(ctx, id, imp)
 		if err != nil {
@@ -53,12 +54,16 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		if err != nil {
 			return err
 		}
-		if err := s.svc.checkURL(ctx, imp); err != nil || len(stores) == 0 {
+		if imp.URL, err = s.sourceOf(ctx, imp); err != nil || len(stores) == 0 {
 			return err
 		}
 		task, err := s.newImport(ctx, seen, imp, stores)
 		if err != nil {
 			return err
+		}
+		s.svc.tasks.dropToken(added) // of the try before
+		if added = task.ID; imp.Method == image.ImportDownload {
+			s.svc.tasks.keepToken(added, s.caller.Token)
 		}
 		quota, err := s.svc.quotaOf(ctx, seen.Owner)
 		if err != nil {
@@ -81,6 +86,7 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		})
 	})
 	if err != nil {
+		s.svc.tasks.dropToken(added)
 		return err
 	}
 	s.svc.cancelTask(stolen)
@@ -127,6 +133,8 @@ func (s *Session) loadImport(ctx context.Context, id image.ID, imp image.Import)
 		return nil, "", image.Errorf(image.ErrConflict, "Image %s is %s: it must be %s for the import method %s.", id, img.Status, want, imp.Method)
 	case !staged:
 		return nil, "", image.Errorf(image.ErrConflict, "The data of image %s is still being staged.", id)
+	case imp.Method == image.ImportDownload: // which brings the formats with it
+		return img, member, checkSource(imp)
 	case img.ContainerFormat == "":
 		return nil, "", image.Errorf(image.ErrConflict, "'container_format' needs to be set before import")
 	case img.DiskFormat == "":
@@ -227,23 +235,45 @@ func (s *Service) storesFor(imp image.Import, img *image.Image) ([]string, error
 	return ids, nil
 }
 
-// checkURL asks the filter of outgoing requests.
-func (s *Service) checkURL(ctx context.Context, imp image.Import) error {
-	if imp.Method != image.ImportURL {
-		return nil
+// sourceOf returns the URL that the data comes from, "" if it is here. Errors: image.ErrInvalid when the filter of outgoing requests
+// refuses it, or the catalog does not know the region.
+func (s *Session) sourceOf(ctx context.Context, imp image.Import) (string, error) {
+	switch imp.Method {
+	case image.ImportURL:
+		err := s.svc.imports.CheckURL(ctx, imp.URL)
+		if errors.Is(err, image.ErrInvalid) {
+			return "", image.Errorf(image.ErrInvalid, "%s", err) // its own type is not known above
+		}
+		return imp.URL, err
+	case image.ImportDownload:
+		return s.svc.imports.FindRegion(ctx, s.caller, imp.Region, cmp.Or(imp.Interface, "public"))
 	}
-	err := s.imports.CheckURL(ctx, imp.URL)
-	if errors.Is(err, image.ErrInvalid) {
-		return image.Errorf(image.ErrInvalid, "%s", err) // its own type is not known above
+	return "", nil
+}
+
+// checkSource refuses to look for an image of another region if it is not said which. Error: image.ErrInvalid.
+func checkSource(imp image.Import) error {
+	switch {
+	case imp.Method != image.ImportDownload:
+	case imp.Region == "":
+		return image.Errorf(image.ErrInvalid, "The import method glance-download needs a glance_region.")
+	case imp.Source == "":
+		return image.Errorf(image.ErrInvalid, "The import method glance-download needs a glance_image_id, a UUID.")
+	case !slices.Contains([]string{"", "public", "internal", "admin"}, imp.Interface):
+		return image.Errorf(image.ErrInvalid, "glance_service_interface must be public, internal or admin.")
 	}
-	return err
+	return nil
 }
 
 // newImport returns the task of an import.
 func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Import, stores []string) (*image.Task, error) {
 	method := map[string]string{"name": imp.Method}
-	if imp.URL != "" {
+	switch imp.Method {
+	case image.ImportURL:
 		method["uri"] = imp.URL
+	case image.ImportDownload:
+		method["glance_region"], method["glance_image_id"] = imp.Region, string(imp.Source)
+		method["glance_service_interface"] = cmp.Or(imp.Interface, "public")
 	}
 	input, err := json.Marshal(map[string]any{
 		"image_id":   img.ID,
@@ -256,13 +286,17 @@ func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Imp
 	now := s.svc.timestamp()
 	task := &image.Task{ID: image.NewID(), Type: image.TaskImageImport, Status: image.TaskPending, Owner: s.caller.ProjectID,
 		UserID: s.caller.UserID, RequestID: requestid.From(ctx), ImageID: img.ID, Input: input, CreatedAt: now, UpdatedAt: now}
-	return task, task.SetPlan(&image.ImportPlan{Method: imp.Method, URL: imp.URL, Stores: stores, AllowFailure: imp.AllowFailure,
+	return task, task.SetPlan(&image.ImportPlan{Method: imp.Method, URL: imp.URL, Source: imp.Source, Stores: stores, AllowFailure: imp.AllowFailure,
 		Roles: s.caller.Roles, Staged: imp.Method == image.ImportStaged})
 }
 
 // begin records that the import has begun.
 func (s *Service) begin(tx metadata.WriteTx, img *image.Image, task *image.Task, imp image.Import, stores []string) error {
-	if imp.Method != image.ImportCopy {
+	switch imp.Method {
+	case image.ImportCopy:
+	case image.ImportDownload:
+		img.Status = image.Importing // from queued, without the formats that come with the data
+	default:
 		if err := img.SetStatus(image.Importing); err != nil {
 			return err
 		}

@@ -69,7 +69,11 @@ func openImports(t *testing.T, db metadata.DB, dir string, wrap func(id string, 
 		}
 		entries = append(entries, imagestore.Entry{ID: id, Store: store, Default: id == "local", Local: true})
 	}
-	return openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: anyURL}}, entries...)
+	return openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: anyURL, FindRegion: anyRegion}}, entries...)
+}
+
+func anyRegion(context.Context, image.Caller, string, string) (string, error) {
+	return "http://other", nil
 }
 
 func anyURL(context.Context, string) error { return nil }

@@ -20,8 +20,11 @@ type ImportConfig struct {
 	Methods []string // those that are enabled, of image.ImportMethods; none needs no staging area
 	// CheckURL judges a URL that somebody wants to be fetched; needed for image.ImportURL. Errors: image.ErrInvalid, with the
 	// reason as its text.
-	CheckURL  func(ctx context.Context, rawURL string) error
-	KeepTasks time.Duration // how long a task is kept that has ended, 0 for two days
+	CheckURL func(ctx context.Context, rawURL string) error
+	// FindRegion returns where the Image API of another region is; needed for image.ImportDownload. Errors: image.ErrInvalid
+	// when there is none, image.ErrUnavailable.
+	FindRegion func(ctx context.Context, caller image.Caller, region, iface string) (url string, err error)
+	KeepTasks  time.Duration // how long a task is kept that has ended, 0 for two days
 }
 
 func (c *ImportConfig) keepTasks() time.Duration { return cmp.Or(c.KeepTasks, 48*time.Hour) }
@@ -35,6 +38,9 @@ func (s *Service) checkImports() error {
 	}
 	if s.imports.CheckURL == nil && slices.Contains(s.imports.Methods, image.ImportURL) {
 		return errors.New("imageservice: nobody says which URLs may be fetched")
+	}
+	if s.imports.FindRegion == nil && slices.Contains(s.imports.Methods, image.ImportDownload) {
+		return errors.New("imageservice: nobody says where other regions are")
 	}
 	if _, ok := s.staging(); !ok && len(s.imports.Methods) > 0 {
 		return errors.New("imageservice: there are import methods, and no store to stage data in")

@@ -15,12 +15,14 @@ import (
 type running struct {
 	added chan struct{} // gets a token when there is a new one
 
-	mu    sync.Mutex
-	tasks map[image.ID]context.CancelCauseFunc
+	mu     sync.Mutex
+	tasks  map[image.ID]context.CancelCauseFunc
+	tokens map[image.ID]image.Secret // of who asked, which no disk is to hold
 }
 
 func newRunning() *running {
-	return &running{added: make(chan struct{}, 1), tasks: make(map[image.ID]context.CancelCauseFunc)}
+	return &running{added: make(chan struct{}, 1), tasks: make(map[image.ID]context.CancelCauseFunc),
+		tokens: make(map[image.ID]image.Secret)}
 }
 
 // start notes a task, unless it runs already.
@@ -38,6 +40,25 @@ func (r *running) end(id image.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.tasks, id)
+}
+
+func (r *running) keepToken(id image.ID, token image.Secret) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tokens[id] = token
+}
+
+func (r *running) dropToken(id image.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.tokens, id)
+}
+
+// TaskToken returns the token of who asked for a task, "" if it is not known any more: it is kept in memory alone.
+func (s *Service) TaskToken(task *image.Task) image.Secret {
+	s.tasks.mu.Lock()
+	defer s.tasks.mu.Unlock()
+	return s.tasks.tokens[task.ID]
 }
 
 // cancelTask ends the work on a task in this process.

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -26,6 +27,7 @@ type Images interface {
 	Progress(ctx context.Context, task *image.Task, message string) error
 	EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error
 	TaskAdded() <-chan struct{}
+	TaskToken(task *image.Task) image.Secret
 
 	ImportedImage(ctx context.Context, task *image.Task) (*image.Image, error)
 	OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error)
@@ -33,10 +35,17 @@ type Images interface {
 	Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, store string, req ingest.Request) error
 }
 
+// A Remote is the Image API of another region.
+type Remote interface {
+	// Download opens the data of an image there, size bytes or -1. What comes is compared with the image's hash.
+	Download(ctx context.Context, endpoint string, token image.Secret, id image.ID) (img *image.Image, data io.ReadCloser, size int64, err error)
+}
+
 // Config is what an Importer needs.
 type Config struct {
 	Images   Images
 	Outgoing *outbound.Client // for image.ImportURL
+	Remote   Remote           // for image.ImportDownload
 	Workers  int              // imports at once, 0 for 4
 	MaxSize  int64            // bytes of an image, 0 for no limit
 	Plugins  PluginConfig
@@ -48,6 +57,7 @@ type Config struct {
 type Importer struct {
 	images   Images
 	outgoing *outbound.Client
+	remote   Remote
 	workers  int
 	maxSize  int64
 	plugins  PluginConfig
@@ -63,7 +73,7 @@ func New(cfg Config) (*Importer, error) {
 	if err := cfg.Plugins.check(); err != nil {
 		return nil, err
 	}
-	imp := &Importer{plugins: cfg.Plugins, images: cfg.Images, outgoing: cfg.Outgoing, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize,
+	imp := &Importer{plugins: cfg.Plugins, images: cfg.Images, outgoing: cfg.Outgoing, remote: cfg.Remote, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize,
 		log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now}
 	if imp.now == nil {
 		imp.now = time.Now

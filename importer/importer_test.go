@@ -83,7 +83,7 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 	t.Cleanup(outgoing.Close)
 	limits := &quota{imageservice.NoQuota}
 	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits,
-		Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check}})
+		Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func (l *lab) check(id image.ID, w want) {
 		tasks, err := tx.ImageTasks(id)
 		if err == nil && (len(tasks) == 0 || tasks[0].Status != w.task || !strings.Contains(tasks[0].Message, w.message) ||
 			tasks[0].ExpiresAt == nil) {
-			l.t.Errorf("the task is %+v, want %s: %s", tasks[0], w.task, w.message)
+			l.t.Errorf("the task is %s: %s, want %s: %s", tasks[0].Status, tasks[0].Message, w.task, w.message)
 		}
 		return err
 	})

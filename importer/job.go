@@ -32,7 +32,7 @@ func (j *job) work(ctx context.Context) error {
 	}
 	direct := j.direct()
 	if !direct && !j.plan.Staged {
-		if err := j.fetch(ctx, imagestore.Staging, ingest.Request{}); err != nil {
+		if err := j.fetch(ctx, imagestore.Staging); err != nil {
 			return err
 		}
 	}
@@ -48,22 +48,22 @@ func (j *job) work(ctx context.Context) error {
 // direct reports whether the data can go from its URL into a store without staging it: there is but one, and nothing is
 // to be done with the data before.
 func (j *job) direct() bool {
-	return j.plan.Method == image.ImportURL && len(j.plan.Stores) == 1 && !j.plan.Staged && !j.plugins.needsStaging()
+	return (j.plan.Method == image.ImportURL || j.plan.Method == image.ImportDownload) && len(j.plan.Stores) == 1 && !j.plan.Staged && !j.plugins.needsStaging()
 }
 
 // fillFromURL fetches the data into the only store.
 func (j *job) fillFromURL(ctx context.Context) error {
-	img, err := j.images.ImportedImage(ctx, j.task)
+	img, err := j.image(ctx)
 	if err != nil || img.Has(j.plan.Stores[0]) {
 		return err
 	}
-	return j.fetch(ctx, j.plan.Stores[0], ingest.Request{DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat})
+	return j.fetch(ctx, j.plan.Stores[0])
 }
 
 // fill brings the data that open opens into every store that does not have it.
 func (j *job) fill(ctx context.Context, open func(context.Context, *image.Image) (imagestore.Reader, error)) error {
 	for _, store := range j.plan.Stores {
-		img, err := j.images.ImportedImage(ctx, j.task)
+		img, err := j.image(ctx)
 		if err != nil {
 			return err
 		}
@@ -93,13 +93,19 @@ func (j *job) fillOne(ctx context.Context, img *image.Image, store string, open 
 	if f, ok := r.(imagestore.FileReader); ok {
 		req.File = f.File()
 	}
-	if j.plan.DiskFormat != "" {
-		req.DiskFormat = j.plan.DiskFormat
-	}
 	if j.plan.Method == image.ImportCopy {
 		req.ContainerFormat = "" // the bytes were looked at when they came
 	}
 	return j.images.Receive(ctx, j.task, j.plan, store, req)
+}
+
+// image returns the image, with the formats that its data has by now.
+func (j *job) image(ctx context.Context) (*image.Image, error) {
+	img, err := j.images.ImportedImage(ctx, j.task)
+	if err != nil {
+		return nil, err
+	}
+	return j.plan.Declared(img), nil
 }
 
 // outcome says how the import ended, err being what ended the work.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -99,10 +98,17 @@ func (j *job) inject() {
 	if ignored {
 		return
 	}
+	for name, value := range j.plugins.Inject {
+		j.addProperty(name, value)
+	}
+}
+
+// addProperty plans to give the image a property.
+func (j *job) addProperty(name, value string) {
 	if j.plan.Properties == nil {
 		j.plan.Properties = make(map[string]string)
 	}
-	maps.Copy(j.plan.Properties, j.plugins.Inject)
+	j.plan.Properties[name] = value
 }
 
 // restage puts what body gives in the place of what is staged. The plan says so afterwards, and if the process ends before, the
@@ -140,7 +146,7 @@ func (j *job) decompress(ctx context.Context) error {
 }
 
 func (j *job) openStaged(ctx context.Context) (*image.Image, imagestore.Reader, error) {
-	img, err := j.images.ImportedImage(ctx, j.task)
+	img, err := j.image(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,6 +19,7 @@ type importing struct {
 	*app
 	image.Import
 	copy, noWait bool
+	from         string
 }
 
 func importCommand(a *app) *cobra.Command {
@@ -36,13 +37,17 @@ func importCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&i.URL, "url", "", "`URL` of the data (default: what image stage left)")
+	flags.StringVar(&i.from, "from", "", "`UUID` of an image in another region, given with --from-region, that the data is taken from")
+	flags.StringVar(&i.Region, "from-region", "", "the other `REGION`, as the catalog has it")
+	flags.StringVar(&i.Interface, "from-interface", "", "`KIND` of the other region's endpoint: public, internal or admin")
 	flags.BoolVar(&i.copy, "copy", false, "copy the data of an active image into further stores")
 	flags.StringSliceVar(&i.Stores, "store", nil, "`STORE` that shall have the data; may be given several times")
 	flags.BoolVar(&i.AllStores, "all-stores", false, "have the data in every store")
 	flags.BoolVar(&i.AllowFailure, "allow-failure", false, "be content when one of several stores has the data")
 	flags.BoolVar(&i.noWait, "no-wait", false, "return as soon as the server has accepted the work")
 	cmd.RegisterFlagCompletionFunc("store", a.completeStores)
-	cmd.MarkFlagsMutuallyExclusive("url", "copy")
+	cmd.MarkFlagsMutuallyExclusive("url", "copy", "from")
+	cmd.MarkFlagsRequiredTogether("from", "from-region")
 	cmd.MarkFlagsMutuallyExclusive("store", "all-stores")
 	return cmd
 }
@@ -51,6 +56,12 @@ func (i *importing) run(cmd *cobra.Command, ref string) error {
 	switch {
 	case i.copy:
 		i.Method = image.ImportCopy
+	case i.from != "":
+		var ok bool
+		if i.Source, ok = image.ParseID(i.from); !ok {
+			return commandline.Usagef("--from %q is no UUID", i.from)
+		}
+		i.Method = image.ImportDownload
 	case i.URL != "":
 		i.Method = image.ImportURL
 	case cmd.Flags().Changed("url"):
