@@ -53,7 +53,11 @@ func isLocal(img *image.Image) bool {
 	return false
 }
 
-func isRawDisk(img *image.Image) bool { return img.IsDisk() && img.DiskFormat == "raw" }
+// isRawDisk tells whether the bytes are the disk that a guest sees. An operator may allow gpt for raw disks with a
+// partition table.
+func isRawDisk(img *image.Image) bool {
+	return img.IsDisk() && (img.DiskFormat == "raw" || img.DiskFormat == "gpt")
+}
 
 // plain matches what may become a part of a file's name; it keeps odd formats and algorithms from escaping.
 var plain = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)

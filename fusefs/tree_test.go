@@ -149,3 +149,27 @@ func TestNamesStayInTheTree(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesOfEachFormat(t *testing.T) {
+	for _, tt := range []struct {
+		disk, container string
+		want            []string
+	}{
+		{"raw", "bare", []string{"image.raw", "disk.raw"}},
+		{"gpt", "bare", []string{"image.gpt", "disk.raw"}},
+		{"qcow2", "bare", []string{"image.qcow2"}},
+		{"raw", "compressed", []string{"image.compressed"}},
+		{"aki", "aki", []string{"image.aki"}},
+		{"root-tar", "bare", []string{"image.root-tar"}},
+	} {
+		var names []string
+		for _, f := range files(&image.Image{Number: 1, DiskFormat: tt.disk, ContainerFormat: tt.container}, false) {
+			if f.name != documentName {
+				names = append(names, f.name)
+			}
+		}
+		if !slices.Equal(names, tt.want) {
+			t.Errorf("%s in %s has the files %q, want %q", tt.disk, tt.container, names, tt.want)
+		}
+	}
+}

@@ -31,6 +31,6 @@ func (img *Image) AnonymousCanRead() bool {
 
 // IsDisk reports whether the image holds a disk of a guest, as opposed to a kernel, a ramdisk or an archive.
 func (img *Image) IsDisk() bool {
-	return slices.Contains([]string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "ami"}, img.DiskFormat) &&
+	return slices.Contains([]string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "ami", "gpt"}, img.DiskFormat) &&
 		(img.ContainerFormat == "bare" || img.ContainerFormat == "ami")
 }
