@@ -53,6 +53,12 @@ func TestHostileUploads(t *testing.T) {
 			checkRefused(t, c, img.ID)
 		})
 	}
+	checkNoData(t, dir)
+}
+
+// checkNoData makes sure that no data of an image lies below a directory.
+func checkNoData(t *testing.T, dir string) {
+	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && !strings.HasPrefix(d.Name(), ".vitrine") && !strings.HasPrefix(d.Name(), "vitrine.db") {
 			t.Errorf("%s is left over", path)
@@ -62,6 +68,38 @@ func TestHostileUploads(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// The same holds for data that was staged: the import looks at it.
+func TestHostileImports(t *testing.T) {
+	c, _, dir := inspecting(t)
+	for _, s := range formattest.Hostile() {
+		if len(s.Data) > 1<<17 {
+			continue // one way in is as good as the other; these take long
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			img := declare(t, c, s.Declared)
+			if err := c.Stage(t.Context(), img.ID, client.Upload{Body: bytes.NewReader(s.Data), Size: int64(len(s.Data))}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Import(t.Context(), img.ID, image.Import{Method: image.ImportStaged}); err != nil {
+				t.Fatal(err)
+			}
+			img.Status = image.Importing
+			for end := time.Now().Add(time.Minute); img.Status == image.Importing && time.Now().Before(end); {
+				var err error
+				if img, err = c.Get(t.Context(), img.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			checkRefused(t, c, img.ID)
+			tasks, err := c.ImageTasks(t.Context(), img.ID)
+			if err != nil || len(tasks) != 1 || tasks[0].Status != image.TaskFailure || !strings.Contains(tasks[0].Message, s.Check) {
+				t.Errorf("the tasks are %+v, %v, want a failed check %q", tasks, err, s.Check)
+			}
+		})
+	}
+	checkNoData(t, dir)
 }
 
 // checkRefused makes sure that an image shows nothing of what was refused.
