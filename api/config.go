@@ -155,7 +155,7 @@ func New(cfg Config) (http.Handler, error) {
 		}
 		s.gate = newGate(cfg.AllowedHosts, cfg.PublicURL)
 	case auth.KindBasic, auth.KindTrusted:
-		s.gate = &gate{authenticated: true, cors: s.cors}
+		s.gate = &gate{authenticated: true, cors: s.cors, proxies: cfg.Proxies}
 	}
 	s.schemas = schemas(s.documents.MultiStore, cfg.Formats)
 	s.router = newRouter(s, slices.Concat(routes, metadefRoutes, cacheRoutes))

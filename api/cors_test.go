@@ -77,7 +77,11 @@ func TestStrangersCannotUseWhatTheBrowserKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHandler(t, f, func(c *Config) { c.Auth, c.CORS = trusted, CORS{Origins: []string{dashboard}} })
+	proxies, err := ParseProxies([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHandler(t, f, func(c *Config) { c.Auth, c.CORS, c.Proxies = trusted, CORS{Origins: []string{dashboard}}, proxies })
 	path := "/v2/images/" + id
 	for _, tt := range []struct {
 		name   string
@@ -93,6 +97,8 @@ func TestStrangersCannotUseWhatTheBrowserKnows(t *testing.T) {
 		{"a link", "GET", path, []string{"Sec-Fetch-Site", "cross-site"}, 200},
 		{"an own page", "POST", path + "/actions/reactivate", []string{"Origin", "http://images.example", "Sec-Fetch-Site", "same-origin"}, 204},
 		{"in an older browser", "POST", path + "/actions/deactivate", []string{"Origin", "http://images.example"}, 204},
+		{"through a proxy", "POST", path + "/actions/reactivate", []string{"Origin", "https://public.example", "X-Forwarded-Host", "public.example"}, 204},
+		{"a stranger's through a proxy", "POST", path + "/actions/reactivate", []string{"Origin", "http://images.example", "X-Forwarded-Host", "public.example"}, 403},
 		{"an allowed page", "POST", path + "/actions/reactivate", []string{"Origin", dashboard, "Sec-Fetch-Site", "cross-site"}, 204},
 	} {
 		r := httptest.NewRequest(tt.method, "http://images.example"+tt.path, nil)

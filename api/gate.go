@@ -21,6 +21,7 @@ type gate struct {
 	hosts         []string
 	authenticated bool
 	cors          *cors
+	proxies       Proxies // tell under which name a browser asked, with authentication
 }
 
 func newGate(allowed []string, publicURL string) *gate {
@@ -46,12 +47,16 @@ func (g *gate) check(r *http.Request) error {
 		return image.Errorf(image.ErrForbidden, "This server does not answer under the name %q while authentication is off; "+
 			"the configuration may allow it with api.allowed_hosts.", r.Host)
 	}
+	host := r.Host
+	if g.authenticated {
+		_, host = g.proxies.base(r)
+	}
 	site := r.Header.Get("Sec-Fetch-Site")
 	if site == "same-origin" || site == "none" {
 		return nil
 	}
 	origin, err := url.Parse(r.Header.Get("Origin"))
-	if site != "" || err != nil || r.Header.Get("Origin") != "" && !strings.EqualFold(origin.Host, r.Host) {
+	if site != "" || err != nil || r.Header.Get("Origin") != "" && !strings.EqualFold(origin.Host, host) {
 		if g.authenticated {
 			return image.Errorf(image.ErrForbidden, "Requests of other web sites' pages are refused; the configuration may allow them with "+
 				"api.cors_allowed_origins.")
