@@ -33,6 +33,8 @@ type callKey struct{}
 
 // ServeHTTP answers a request, whatever happens on the way, and logs it.
 func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	r, leave := attend(r)
+	defer leave()
 	w, r := wrap(rw, r, s.cfg.StallTimeout)
 	started := time.Now()
 	logged := &record{}
@@ -85,13 +87,13 @@ func (s *server) serve(w *response, r *http.Request, rec *record) {
 	path, versioned := versionedPath(r)
 	if versioned {
 		id, err := s.requestID(r)
+		rec.id = id
+		w.Header().Set("X-Openstack-Request-Id", id)
+		r = r.WithContext(requestid.With(r.Context(), id))
 		if err != nil {
 			s.refuse(w, r, err)
 			return
 		}
-		rec.id = id
-		w.Header().Set("X-Openstack-Request-Id", id)
-		r = r.WithContext(requestid.With(r.Context(), id))
 	}
 	if s.cors != nil {
 		if answered, err := s.cors.handle(w, r); err != nil {
@@ -185,11 +187,11 @@ func checkBody(r *http.Request, rt route) error {
 	return image.Errorf(image.ErrInvalid, "A body is not expected with this request.")
 }
 
-// requestID returns the id that the client chose, or a new one.
+// requestID returns the id that the client chose, or a new one. The answer needs an id also when there is an error.
 func (s *server) requestID(r *http.Request) (string, error) {
 	id := r.Header.Get("X-Openstack-Request-Id")
 	if len(id) > s.cfg.Limits.RequestID {
-		return "", &statusError{code: http.StatusRequestHeaderFieldsTooLarge,
+		return "req-" + string(image.NewID()), &statusError{code: http.StatusRequestHeaderFieldsTooLarge,
 			text: fmt.Sprintf("The request id is longer than %d characters.", s.cfg.Limits.RequestID)}
 	}
 	if id == "" || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {

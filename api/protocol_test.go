@@ -191,8 +191,8 @@ func TestRequestIDs(t *testing.T) {
 			t.Errorf("request id for %q = %q, want %q", tt.sent, got, tt.want)
 		}
 	}
-	if res := do(h, request{"GET", "/v2/images", header("X-Openstack-Request-Id", strings.Repeat("x", 65)), ""}); res.Code != 431 {
-		t.Errorf("a long request id = %d", res.Code)
+	if res := do(h, request{"GET", "/v2/images", header("X-Openstack-Request-Id", strings.Repeat("x", 65)), ""}); res.Code != 431 || !made.MatchString(res.Header().Get("X-Openstack-Request-Id")) {
+		t.Errorf("a long request id = %d with the id %q", res.Code, res.Header().Get("X-Openstack-Request-Id"))
 	}
 }
 

@@ -27,6 +27,7 @@ const DefaultConnections = 4096
 type Server struct {
 	*http.Server
 	connections *connections
+	cutOff      context.CancelFunc
 }
 
 // NewServer returns the server for the handler that New made, of at most so many connections at once; 0 or less
@@ -44,21 +45,34 @@ func NewServer(handler http.Handler, logger *slog.Logger, connections int) *Serv
 		connections = most
 	}
 	c := newConnections(connections, logger)
-	return &Server{connections: c, Server: &http.Server{
+	closed, cutOff := context.WithCancel(context.Background())
+	return &Server{connections: c, cutOff: cutOff, Server: &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          connectionLog(logger),
 		Protocols:         protocols(),
-		ConnContext:       tuneConn,
-		ConnState:         c.changed,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if secure, ok := conn.(*tls.Conn); ok {
+				conn = secure.NetConn()
+			}
+			tune(conn)
+			return context.WithValue(ctx, presenceKey{}, presence{conn, closed})
+		},
+		ConnState: c.changed,
 	}}
 }
 
 // Serve accepts connections until the server is closed, and returns http.ErrServerClosed then.
 func (s *Server) Serve(l net.Listener) error {
 	return s.Server.Serve(&listener{Listener: l, connections: s.connections, closed: make(chan struct{})})
+}
+
+// Close cuts all connections, and ends the contexts of the requests under way.
+func (s *Server) Close() error {
+	s.cutOff()
+	return s.Server.Close()
 }
 
 // affordable returns the number of connections that leave enough file descriptors for the files they read and write.
@@ -75,16 +89,12 @@ func affordable() int {
 // megabytes that the kernel would grow it to, for less work.
 const loopbackBuffer = 256 << 10
 
-func tuneConn(ctx context.Context, c net.Conn) context.Context {
-	if secure, ok := c.(*tls.Conn); ok {
-		c = secure.NetConn()
-	}
+func tune(c net.Conn) {
 	if conn, ok := c.(*net.TCPConn); ok {
 		if peer, ok := conn.RemoteAddr().(*net.TCPAddr); ok && peer.IP.IsLoopback() {
 			_ = conn.SetWriteBuffer(loopbackBuffer) // slower without
 		}
 	}
-	return ctx
 }
 
 func connectionLog(logger *slog.Logger) *log.Logger {

@@ -123,7 +123,9 @@ func (s *server) serveHealth(w *response, r *http.Request) {
 		ctx, stop := context.WithTimeout(r.Context(), readyTime)
 		defer stop()
 		if err := s.cfg.Ready(ctx); err != nil {
-			s.log.WarnContext(r.Context(), "healthcheck fails", "error", err)
+			if r.Context().Err() == nil { // somebody waits for the answer
+				s.log.WarnContext(r.Context(), "healthcheck fails", "error", err)
+			}
 			code, text = http.StatusServiceUnavailable, "NOT READY"
 		}
 	}
