@@ -153,6 +153,7 @@ func TestCheck(t *testing.T) {
 		{"GPT as such", Declaration{DiskFormat: "gpt", ContainerFormat: "bare"}, Rules{}, gpt, ""},
 		{"GPT that is none", Declaration{DiskFormat: "gpt", ContainerFormat: "bare"}, Rules{}, []byte("raw"), "its content is raw"},
 		{"encrypted", Declaration{DiskFormat: "raw", ContainerFormat: "bare", Encrypted: true}, Rules{}, formattest.LUKS(1), ""},
+		{"encrypted, newer", Declaration{DiskFormat: "raw", ContainerFormat: "bare", Encrypted: true}, Rules{}, formattest.LUKS(2), ""},
 		{"LUKS without a key", Declaration{DiskFormat: "raw", ContainerFormat: "bare"}, Rules{}, formattest.LUKS(1), "its content is luks"},
 		{"qcow2 with a key", Declaration{DiskFormat: "raw", ContainerFormat: "bare", Encrypted: true}, Rules{}, qcow2, "its content is qcow2"},
 		{"packed qcow2", Declaration{DiskFormat: "qcow2", ContainerFormat: "bare"}, Rules{}, []byte("\x1f\x8b"), "packed with gzip"},

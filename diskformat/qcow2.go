@@ -104,8 +104,3 @@ func (q *qcow2) features(p []byte) {
 		q.fail("header", "the header claims the compression %d and says otherwise in its features", compression)
 	}
 }
-
-// hasPrefix is strings.HasPrefix for bytes.
-func hasPrefix(p []byte, prefix string) bool {
-	return len(p) >= len(prefix) && string(p[:len(prefix)]) == prefix
-}

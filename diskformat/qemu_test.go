@@ -69,12 +69,13 @@ func TestImagesMadeByQEMU(t *testing.T) {
 	})
 }
 
-// QEMU measures the processor for seconds before it writes a key.
-func TestLUKSMadeByQEMU(t *testing.T) {
+// QEMU could make LUKS images, but for that it measures the processor for seconds. So it reads ours.
+func TestLUKSReadByQEMU(t *testing.T) {
 	testservers.Require(t, "qemu")
-	t.Parallel()
 	path := filepath.Join(t.TempDir(), "image")
-	qemuImg(t, "create", "-q", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "3M")
+	if err := os.WriteFile(path, formattest.LUKS(1), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	checkAgainstQEMU(t, path, "luks")
 }
 

@@ -76,6 +76,8 @@ func (r Rules) Check(d Declaration, info Info) error {
 		return &MismatchError{Declared: d.DiskFormat, Detected: info.Format, Packed: info.Packed}
 	case len(info.Formats) > 1:
 		return &AmbiguousError{info.Formats}
+	case d.Encrypted && info.Format == LUKS: // the service that has the key wrote the header, and is the only one to read it
+		return nil
 	case len(info.Problems) > 0:
 		return &UnsafeError{info.Format, info.Problems}
 	}

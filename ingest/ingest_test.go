@@ -194,7 +194,7 @@ func TestFormatRules(t *testing.T) {
 	}{
 		{name: "kernel", data: backing, disk: "aki", container: "aki", virtual: -1},
 		{name: "compressed", data: backing, disk: "qcow2", container: "compressed", virtual: -1},
-		{name: "encrypted", data: formattest.LUKS(1), disk: "raw", container: "bare", encrypted: true, virtual: 4096 + 1<<20},
+		{name: "encrypted", data: formattest.LUKS(1), disk: "raw", container: "bare", encrypted: true, virtual: 3 << 19},
 		{name: "LUKS without a key", data: formattest.LUKS(1), disk: "raw", container: "bare", refused: true},
 		{name: "mismatch allowed", data: qcow2, disk: "raw", container: "bare", rules: anything, virtual: int64(len(qcow2))},
 		{name: "no qcow2, allowed", data: []byte("raw"), disk: "qcow2", container: "bare", rules: anything, virtual: -1},

@@ -319,15 +319,24 @@ func FAT() []byte {
 	return b
 }
 
-// LUKS is a volume of the version with 1 MiB of data.
+// LUKS is a volume of the version with half a MiB of data behind 1 MiB of header, and no keys.
 func LUKS(version uint16) []byte {
-	b := make([]byte, 4096+1<<20)
+	b := make([]byte, 3<<19)
 	copy(b, "LUKS\xba\xbe")
 	be.PutUint16(b[6:], version)
 	copy(b[8:], "aes")
-	copy(b[40:], "xts-plain64")
+	copy(b[40:], "cbc-plain64")
 	copy(b[72:], "sha256")
-	be.PutUint32(b[104:], 8)
+	be.PutUint32(b[104:], 2048)
+	be.PutUint32(b[108:], 16)
+	be.PutUint32(b[164:], 1000)
+	copy(b[168:], "7d2f2a3c-4f0e-4a57-8f0e-2c4f2d0e9a11")
+	for i := range 8 {
+		slot := b[208+48*i:]
+		be.PutUint32(slot, 0xdead) // not in use
+		be.PutUint32(slot[40:], uint32(8+128*i))
+		be.PutUint32(slot[44:], 4000)
+	}
 	b[510], b[511] = 0x55, 0xaa // the salt of a key may be anything
 	return b
 }

@@ -47,7 +47,7 @@ func Good() []Sample {
 		{Name: "ISO 9660", Format: "iso", VirtualSize: 60 * 2048, Data: ISO("CD001", "CD001")},
 		{Name: "UDF", Format: "iso", VirtualSize: 64 * 2048, Data: ISO("BEA01", "NSR03", "TEA01")},
 		{Name: "bootable ISO", Format: "iso", VirtualSize: 60 * 2048, Data: gptISO},
-		{Name: "LUKS", Format: "luks", VirtualSize: 1 << 20, Data: LUKS(1)},
+		{Name: "LUKS", Format: "luks", VirtualSize: 1 << 19, Data: LUKS(1)},
 		{Name: "Parallels", Format: "ploop", VirtualSize: 1 << 20, Data: Parallels("WithoutFreeSpace")},
 		{Name: "Parallels, extended", Format: "ploop", VirtualSize: 1 << 20, Data: Parallels("WithouFreSpacExt")},
 	}
