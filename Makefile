@@ -1,7 +1,7 @@
 # Vitrine: `make run` starts it, `make test` tests it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run build guest test soak bench lint fmt clean deps deps-test
+.PHONY: help run build guest test test-compat soak bench lint fmt clean deps deps-test
 
 GO ?= go
 # What `vitrined --version` says: the last tag, the commits since, and whether files differ from them.
@@ -39,7 +39,10 @@ guest: deps-test ## make a small bootable disk image to try, bin/guest.raw
 	@$(GO) run ./internal/guestimage/mkguest bin/guest.raw
 
 test: deps-test ## run every test with -race, real mounts and the guest's boot included (under 6 minutes)
-	$(TESTENV) $(GO) test -race -vet=off -timeout 5m $(PKG)
+	$(TESTENV) $(GO) test -race -vet=off -timeout 10m $(PKG)
+
+test-compat: deps-test ## run the tests with Keystone, Tempest and the clients of OpenStack alone (a part of test)
+	$(TESTENV) $(GO) test -race -vet=off -count=1 -timeout 10m ./internal/compat
 
 soak: deps-test ## the same with ROUNDS=200 rounds of every long test (hours)
 	$(TESTENV) VITRINE_ROUNDS=$(ROUNDS) $(GO) test -race -vet=off -count=1 -timeout 12h $(PKG)

@@ -27,6 +27,7 @@ var needs = map[string]func() error{
 	"nginx":       programs("nginx"),
 	"openstack":   programs(openstackProgram),
 	"glance":      programs("/usr/bin/glance"),
+	"tempest":     programs("/usr/bin/tempest"),
 	"keystone":    programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
 	"openssl":     programs("openssl"),
 	"python3":     programs("/usr/bin/python3"),
@@ -41,7 +42,7 @@ var notInAll = []string{"root", "passthrough"}
 // Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
-// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), keystone, openssl (its command), python3
+// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest, openssl (its command), python3
 // (Debian's), cursive (the library that verifies signatures), xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()

@@ -1,0 +1,79 @@
+package compat
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
+)
+
+// TestTempest runs every test of Tempest for images that applies.
+func TestTempest(t *testing.T) {
+	t.Parallel()
+	testservers.Require(t, "tempest")
+	c := openCloud(t)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "disk.raw", time.Time{}, bytes.NewReader(make([]byte, 1<<20)))
+	}))
+	defer web.Close()
+	dir := t.TempDir()
+	run := func(args ...string) []byte {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "/usr/bin/tempest", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "HOME="+dir)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("tempest %v: %v\n%s", args, err, out)
+		}
+		return out
+	}
+	run("init", "ws")
+	dir = filepath.Join(dir, "ws")
+	config := fmt.Sprintf(`[DEFAULT]
+log_file = tempest.log
+[auth]
+use_dynamic_credentials = true
+admin_username = admin
+admin_password = %s
+admin_project_name = admin
+admin_domain_name = Default
+[identity]
+uri_v3 = %s
+auth_version = v3
+region = RegionOne
+[identity-feature-enabled]
+api_v3 = true
+[service_available]
+glance = true
+nova = false
+neutron = false
+cinder = false
+swift = false
+horizon = false
+[image]
+http_image = %s
+disk_formats = qcow2,raw,ami,ari,aki,vhd,vmdk,vdi,iso,vhdx
+container_formats = bare,ami,ari,aki,ovf,ova,docker
+[image-feature-enabled]
+api_v2 = true
+import_image = true
+os_glance_reserved = true
+manage_locations = false
+`, c.Password, c.AuthURL, web.URL+"/disk.raw")
+	if err := os.WriteFile(filepath.Join(dir, "etc", "tempest.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := run("run", "--regex", `^tempest\.api\.image\.v2`, "--concurrency", "2")
+	if bytes.Contains(out, []byte("FAILED")) {
+		t.Errorf("%s", out)
+	}
+	t.Logf("%s", out)
+}
