@@ -1,6 +1,7 @@
 package imageservice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -64,8 +65,8 @@ func (s *Service) grow(ctx context.Context, g *growth, bytes int64) error {
 	if !overSize(err) {
 		return err
 	}
-	if err := s.trimGrowths(ctx, project, g); err != nil {
-		return err
+	if trimmed, trimErr := s.trimGrowths(ctx, project, g); !trimmed {
+		return cmp.Or(trimErr, err)
 	}
 	return s.growWithin(ctx, g, project, quota, bytes)
 }
@@ -120,8 +121,8 @@ func (s *Service) withRoom(ctx context.Context, project string, update func() er
 		return holdErr
 	}
 	defer release()
-	if err := s.trimGrowths(ctx, project, nil); err != nil {
-		return err
+	if trimmed, trimErr := s.trimGrowths(ctx, project, nil); !trimmed {
+		return cmp.Or(trimErr, err)
 	}
 	return update()
 }
@@ -136,8 +137,9 @@ func (s *Service) holdGrowths(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// trimGrowths takes back what the uploads of a project have reserved ahead, save that of one. Growths must be held.
-func (s *Service) trimGrowths(ctx context.Context, project string, except *growth) error {
+// trimGrowths takes back what the uploads of a project have reserved ahead, save that of one, and reports whether that was
+// anything. Growths must be held.
+func (s *Service) trimGrowths(ctx context.Context, project string, except *growth) (trimmed bool, err error) {
 	used := make(map[string]int64)
 	s.mu.Lock()
 	for id, g := range s.growths {
@@ -150,9 +152,9 @@ func (s *Service) trimGrowths(ctx context.Context, project string, except *growt
 	}
 	s.mu.Unlock()
 	if len(used) == 0 {
-		return nil
+		return false, nil
 	}
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
 		for id, bytes := range used {
 			if err := tx.ReserveBytes(id, bytes); err != nil && !errors.Is(err, image.ErrNotFound) { // it has ended
 				return err
@@ -160,6 +162,7 @@ func (s *Service) trimGrowths(ctx context.Context, project string, except *growt
 		}
 		return nil
 	})
+	return err == nil, err
 }
 
 // watchGrowth notes an upload of unknown size that must stay within a quota.

@@ -15,9 +15,9 @@ func (t *tx) Usage(project string) (u image.Usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	err = t.query(`SELECT (SELECT coalesce(sum(u.reserved) FILTER (WHERE u.store <> ?2), 0) FROM uploads u CROSS JOIN images i ON i.number = u.number WHERE coalesce(i.owner, '') = ?1),
-		(SELECT coalesce(sum(u.reserved) FILTER (WHERE u.store = ?2), 0) FROM uploads u CROSS JOIN images i ON i.number = u.number WHERE coalesce(i.owner, '') = ?1),
-		(SELECT coalesce(sum(s.size), 0) FROM staged s CROSS JOIN images i ON i.number = s.number WHERE coalesce(i.owner, '') = ?1)`,
+	err = t.query(`SELECT coalesce(sum(u.reserved) FILTER (WHERE u.store <> ?2), 0), coalesce(sum(u.reserved) FILTER (WHERE u.store = ?2), 0),
+		(SELECT coalesce(sum(s.size), 0) FROM staged s CROSS JOIN images i ON i.number = s.number WHERE coalesce(i.owner, '') = ?1)
+		FROM uploads u CROSS JOIN images i ON i.number = u.number WHERE coalesce(i.owner, '') = ?1`,
 		[]any{project, image.StagingStore}, func(row []driver.Value) error {
 			u.Bytes += integer(row[0])
 			u.Staged = integer(row[1]) + integer(row[2])
