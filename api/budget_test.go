@@ -203,6 +203,29 @@ func TestWhatIsDoneIsAnswered(t *testing.T) {
 	}
 }
 
+// TestWaitingTakesHalfAMinuteInAll: who waited for one thing has less time for the next.
+func TestWaitingTakesHalfAMinuteInAll(t *testing.T) {
+	f := newFake()
+	f.add(image.Image{ID: anID, Owner: "p1", Properties: map[string]string{"long": strings.Repeat("v", 2*shortDocument)}}, "")
+	withServer(t, func(c *Config) { c.Images = f.as }, func(t *testing.T, s *server, dial func() net.Conn) {
+		all := s.answers.try(documentMemory, noDeadline())
+		defer all.release()
+		for range maxLoading {
+			s.loading <- struct{}{}
+		}
+		go func() {
+			time.Sleep(20 * time.Second)
+			<-s.loading
+		}()
+		c, started := dial(), time.Now()
+		defer c.Close()
+		go io.WriteString(c, "GET /v2/images?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if code, body, took := answer(t, c, started); code != http.StatusServiceUnavailable || took != time.Minute/2 {
+			t.Errorf("%d after %s, want 503 after half a minute: %.200s", code, took, body)
+		}
+	})
+}
+
 // TestSlowSendersOfLongBodies: the same for documents on their way in.
 func TestSlowSendersOfLongBodies(t *testing.T) {
 	for name, head := range map[string]string{

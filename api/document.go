@@ -65,10 +65,7 @@ func (d document) release() {
 func (s *server) writeDocument(w http.ResponseWriter, r *http.Request, code int, load func() (document, error)) error {
 	var room *share
 	defer func() { room.release() }()
-	deadline, longest := &w.(*response).deadline, s.cfg.StallTimeout/2
-	if r.Method != http.MethodGet {
-		longest = 0 // a refusal would say that nothing was done
-	}
+	deadline := &w.(*response).deadline
 	for {
 		doc, err := load()
 		if err != nil {
@@ -85,6 +82,10 @@ func (s *server) writeDocument(w http.ResponseWriter, r *http.Request, code int,
 		}
 		doc.release()
 		room.release()
+		longest := s.patience(r)
+		if r.Method != http.MethodGet {
+			longest = 0 // a refusal would say that nothing was done
+		}
 		if room, err = s.answers.take(r.Context(), longest, size, deadline); err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type call struct {
 	caller  image.Caller
 	account *account // what data it may still send and get, nil for any
 	params  httprouter.Params
+	patient time.Time // until when it may wait for its turn; zero before it had to
 }
 
 type callKey struct{}

@@ -39,7 +39,7 @@ func (s *server) readJSON(r *http.Request) (value any, room *share, err error) {
 		if size < 0 {
 			size = limit
 		}
-		if room, err = s.bodies.take(r.Context(), s.cfg.StallTimeout/2, bodyMemory*int(size), &r.Body.(*requestBody).deadline); err != nil {
+		if room, err = s.bodies.take(r.Context(), s.patience(r), bodyMemory*int(size), &r.Body.(*requestBody).deadline); err != nil {
 			return nil, nil, err
 		}
 		if _, err := data.ReadFrom(io.LimitReader(r.Body, limit+1-shortDocument)); err != nil {

@@ -44,8 +44,8 @@ func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (do
 func (s *server) enterLoading(r *http.Request) (leave func(), err error) {
 	select {
 	case s.loading <- struct{}{}:
-	default: // only who must wait may have left: a client that closed its half of the connection reads on
-		timeout := time.NewTimer(s.cfg.StallTimeout / 2)
+	default:
+		timeout := time.NewTimer(s.patience(r))
 		defer timeout.Stop()
 		select {
 		case s.loading <- struct{}{}:

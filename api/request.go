@@ -6,12 +6,23 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/vitrine-image/vitrine/image"
 )
 
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
+
+// patience returns how long the request may still wait for its turn. All of its waiting takes half the StallTimeout at most,
+// counted from the first time on: clients and proxies lose theirs.
+func (s *server) patience(r *http.Request) time.Duration {
+	c := callOf(r)
+	if c.patient.IsZero() {
+		c.patient = time.Now().Add(s.cfg.StallTimeout / 2)
+	}
+	return max(time.Until(c.patient), 1) // 0 would mean for ever
+}
 
 // session returns the verbs as the request's caller may use them.
 func (s *server) session(r *http.Request) Session { return s.cfg.Images(callOf(r).caller) }
