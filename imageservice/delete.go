@@ -55,7 +55,7 @@ func (s *Session) deleteRecord(ctx context.Context, seen *image.Image) (done tra
 	if users > 0 && !s.svc.trash {
 		return done, &image.InUseError{ID: seen.ID, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
 	}
-	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+	err = s.svc.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 		img, err := s.unchanged(tx, seen)
 		if err != nil {
 			return err

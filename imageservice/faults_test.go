@@ -15,7 +15,7 @@ import (
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
-// faultDB fails its nth Update, counted from 1: without any effect, or after the commit took effect.
+// faultDB fails its nth Update or UpdateFreeing, counted from 1: without any effect, or after the commit took effect.
 type faultDB struct {
 	metadata.DB
 	nth   int
@@ -25,13 +25,22 @@ type faultDB struct {
 }
 
 func (db *faultDB) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	return db.fail(ctx, db.DB.Update, fn)
+}
+
+func (db *faultDB) UpdateFreeing(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	return db.fail(ctx, db.DB.UpdateFreeing, fn)
+}
+
+func (db *faultDB) fail(ctx context.Context, update func(context.Context, func(metadata.WriteTx) error) error,
+	fn func(metadata.WriteTx) error) error {
 	db.count++
 	if db.count != db.nth {
-		return db.DB.Update(ctx, fn)
+		return update(ctx, fn)
 	}
 	db.fired = true
 	if db.after {
-		if err := db.DB.Update(ctx, fn); err != nil {
+		if err := update(ctx, fn); err != nil {
 			return err
 		}
 	}

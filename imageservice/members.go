@@ -53,7 +53,7 @@ func (s *Session) AddMember(ctx context.Context, id image.ID, project string) (m
 	if err := image.CheckProject(project); err != nil {
 		return m, err
 	}
-	return s.changeMember(ctx, id, project, policy.AddMember, func(tx metadata.WriteTx, img *image.Image) error {
+	return s.changeMember(ctx, id, project, policy.AddMember, s.svc.db.Update, func(tx metadata.WriteTx, img *image.Image) error {
 		members, err := tx.Members(img.Number)
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func (s *Session) SetMemberStatus(ctx context.Context, id image.ID, project, sta
 	if err := image.CheckMemberStatus(status); err != nil {
 		return m, err
 	}
-	return s.changeMember(ctx, id, project, policy.ModifyMember, func(tx metadata.WriteTx, img *image.Image) error {
+	return s.changeMember(ctx, id, project, policy.ModifyMember, s.svc.db.Update, func(tx metadata.WriteTx, img *image.Image) error {
 		if _, err := tx.Member(img.Number, project); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (s *Session) SetMemberStatus(ctx context.Context, id image.ID, project, sta
 
 // RemoveMember stops sharing the image with a project. Errors: image.ErrNotFound, image.ErrForbidden.
 func (s *Session) RemoveMember(ctx context.Context, id image.ID, project string) error {
-	_, err := s.changeMember(ctx, id, project, policy.DeleteMember, func(tx metadata.WriteTx, img *image.Image) error {
+	_, err := s.changeMember(ctx, id, project, policy.DeleteMember, s.svc.db.UpdateFreeing, func(tx metadata.WriteTx, img *image.Image) error {
 		return tx.RemoveMember(img.Number, project)
 	})
 	return err
@@ -93,13 +93,13 @@ func (s *Session) RemoveMember(ctx context.Context, id image.ID, project string)
 // changeMember lets fn change a member of a shared image with which the rule allows the caller to do so, and returns what
 // became of the record.
 func (s *Session) changeMember(ctx context.Context, id image.ID, project, rule string,
-	fn func(metadata.WriteTx, *image.Image) error) (m image.Member, err error) {
+	update func(context.Context, func(metadata.WriteTx) error) error, fn func(metadata.WriteTx, *image.Image) error) (m image.Member, err error) {
 	err = retry(ctx, func() error {
 		seen, err := s.sharedImage(ctx, id, project, rule)
 		if err != nil {
 			return err
 		}
-		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		return update(ctx, func(tx metadata.WriteTx) error {
 			img, err := s.unchanged(tx, seen)
 			if err != nil {
 				return err

@@ -163,18 +163,18 @@ func TestSweepThatIsOvertaken(t *testing.T) {
 	checkData(t, s, img.ID, "data")
 }
 
-// beforeUpdate is a database that calls a function before its first Update.
+// beforeUpdate is a database that calls a function before its first UpdateFreeing.
 type beforeUpdate struct {
 	metadata.DB
 	call func()
 }
 
-func (db *beforeUpdate) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
+func (db *beforeUpdate) UpdateFreeing(ctx context.Context, fn func(metadata.WriteTx) error) error {
 	if call := db.call; call != nil {
 		db.call = nil
 		call()
 	}
-	return db.DB.Update(ctx, fn)
+	return db.DB.UpdateFreeing(ctx, fn)
 }
 
 // TestTwoSweeps lets two nodes find the same dead upload: one of them settles it.
@@ -293,18 +293,26 @@ func TestDeletionMindsItsOwnData(t *testing.T) {
 	}
 }
 
-// writing is a database that knows whether an Update is under way.
+// writing is a database that knows whether an Update or UpdateFreeing is under way.
 type writing struct {
 	metadata.DB
 	now atomic.Bool
 }
 
 func (db *writing) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
-	return db.DB.Update(ctx, func(tx metadata.WriteTx) error {
+	return db.DB.Update(ctx, db.watched(fn))
+}
+
+func (db *writing) UpdateFreeing(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	return db.DB.UpdateFreeing(ctx, db.watched(fn))
+}
+
+func (db *writing) watched(fn func(metadata.WriteTx) error) func(metadata.WriteTx) error {
+	return func(tx metadata.WriteTx) error {
 		db.now.Store(true)
 		defer db.now.Store(false)
 		return fn(tx)
-	})
+	}
 }
 
 // TestNoUpdateWaitsForADisk wants no store to be asked while all writers of the database wait.

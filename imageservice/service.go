@@ -132,10 +132,7 @@ func (s *Service) As(c image.Caller) *Session {
 
 // CheckReady reports why the service could not answer now, if so.
 func (s *Service) CheckReady(ctx context.Context) error {
-	return s.db.View(ctx, func(tx metadata.Tx) error {
-		_, err := tx.LastChange()
-		return err
-	})
+	return s.db.Ready(ctx)
 }
 
 // timestamp is now, in the resolution that the database keeps.

@@ -18,17 +18,17 @@ const deadAfter = time.Minute
 
 // Beat tells other instances that this one lives. Call it more often than once in deadAfter.
 func (s *Service) Beat(ctx context.Context) error {
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.Beat(s.instance, s.timestamp()) })
+	return s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error { return tx.Beat(s.instance, s.timestamp()) })
 }
 
 // Leave ends this instance: nothing of it runs any more.
 func (s *Service) Leave(ctx context.Context) error {
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error { return tx.RemoveInstance(s.instance) })
+	return s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error { return tx.RemoveInstance(s.instance) })
 }
 
 // BuryOthers forgets every other instance. Only a process that holds the database for itself may say that they are dead.
 func (s *Service) BuryOthers(ctx context.Context) error {
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	return s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 		instances, err := tx.Instances()
 		for name := range instances {
 			if name != s.instance && err == nil {
@@ -83,7 +83,7 @@ func (s *Service) settle(ctx context.Context, u image.Upload) error {
 	if err != nil {
 		return err
 	}
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	return s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 		if mine, err := reserved(tx, u); err != nil || !mine {
 			return err // this process was taken for dead meanwhile, and the image may have been uploaded anew
 		}
@@ -115,7 +115,7 @@ func (s *Service) settle(ctx context.Context, u image.Upload) error {
 // to who came first. The write matters: a commit that reported failure may have reached the disk all the same, and only
 // a later commit tells for good which of the two holds. Until then no byte may be removed.
 func (s *Service) claim(ctx context.Context, u image.Upload) (pending bool, err error) {
-	err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	err = s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 		pending, err = reserved(tx, u)
 		if err != nil || !pending {
 			return err
@@ -184,7 +184,7 @@ func (s *Service) collect(ctx context.Context, wanted func(image.Garbage) bool) 
 		if len(removed) == 0 {
 			continue
 		}
-		err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		err = s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 			for _, id := range removed {
 				if err := tx.RemoveGarbage(id); err != nil {
 					return err
@@ -235,7 +235,7 @@ const changesPage = 2000
 // TrimChanges drops the oldest changes, so that about keep of them stay.
 func (s *Service) TrimChanges(ctx context.Context, keep int64) error {
 	for more := true; more; {
-		err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+		err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 			last, err := tx.LastChange()
 			if err == nil {
 				more, err = tx.DropChanges(last-keep, changesPage)

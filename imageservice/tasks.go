@@ -101,7 +101,7 @@ func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input jso
 // DropTasks forgets the tasks that have expired.
 func (s *Service) DropTasks(ctx context.Context) error {
 	var dropped int64
-	err := s.db.Update(ctx, func(tx metadata.WriteTx) (err error) {
+	err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
 		dropped, err = tx.DropTasks(s.timestamp())
 		return err
 	})

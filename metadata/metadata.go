@@ -24,6 +24,12 @@ type DB interface {
 	// what it kept after all, until the next update that succeeds.)
 	// Errors are fn's, ctx's, or image.ErrUnavailable when the database cannot be written now.
 	Update(ctx context.Context, fn func(WriteTx) error) error
+	// UpdateFreeing is Update for what makes room, such as deletions and the end of failed uploads, and for what must go on
+	// meanwhile. It may use what is kept for a full disk; then other updates fail with image.ErrUnavailable until there is
+	// room again.
+	UpdateFreeing(ctx context.Context, fn func(WriteTx) error) error
+	// Ready reports why the database could not be read or not be written at all now, if so. A full disk is no reason.
+	Ready(ctx context.Context) error
 	// WaitChange returns once a change with a sequence above after is visible, or ctx ends.
 	WaitChange(ctx context.Context, after int64) error
 	Close() error

@@ -58,6 +58,11 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"updates that end early", testUpdateContext},
 		{"concurrent updates", testConcurrentUpdates},
 		{"a view is a snapshot", testSnapshot},
+		{"a freeing update is all or nothing", onFreeing(testUpdateUndone)},
+		{"freeing updates that panic or exit", onFreeing(testUpdatePanics)},
+		{"freeing updates that end early", onFreeing(testUpdateContext)},
+		{"concurrent freeing updates", onFreeing(testConcurrentUpdates)},
+		{"ready", testReady},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}

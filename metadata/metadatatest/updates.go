@@ -212,3 +212,28 @@ func testSnapshot(t *testing.T, db metadata.DB) {
 	oops := errors.New("oops")
 	wantError(t, "View", db.View(ctx, func(metadata.Tx) error { return oops }), oops)
 }
+
+// freeing is a database whose updates free space.
+type freeing struct{ metadata.DB }
+
+func (db freeing) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	return db.UpdateFreeing(ctx, fn)
+}
+
+// onFreeing runs a test of Update on UpdateFreeing.
+func onFreeing(test func(*testing.T, metadata.DB)) func(*testing.T, metadata.DB) {
+	return func(t *testing.T, db metadata.DB) { test(t, freeing{db}) }
+}
+
+func testReady(t *testing.T, db metadata.DB) {
+	if err := db.Ready(ctx); err != nil {
+		t.Errorf("Ready = %v", err)
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	wantError(t, "Ready with an ended context", db.Ready(ended), context.Canceled)
+	if err := db.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+	wantError(t, "Ready of a closed database", db.Ready(ctx), image.ErrUnavailable)
+}

@@ -35,12 +35,24 @@ type DB struct {
 var _ metadata.DB = (*DB)(nil)
 
 // Open opens the database, makes it if need be, and brings its tables up to date. What is not a database of ours, or one that
-// lost a part of itself, stays as it is. Errors: metadata.ErrNewer, image.ErrUnavailable.
+// lost a part of itself, stays as it is. On a full disk it uses the reserve. Errors: metadata.ErrNewer, image.ErrUnavailable.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
+	kept := newReserve(cfg.Path, cfg.Logger)
+	db, err := open(ctx, cfg, kept)
+	if !isFull(err) {
+		return db, err
+	}
+	if removing := kept.remove(); removing != nil {
+		return nil, errors.Join(err, removing)
+	}
+	return open(ctx, cfg, kept)
+}
+
+func open(ctx context.Context, cfg Config, kept *reserve) (*DB, error) {
 	if err := prepare(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -63,13 +75,26 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
+	files, err := lookAtFiles(cfg.Path, cfg.Logger)
+	if err == nil {
+		err = kept.begin(w)
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
 	share := cfg.CacheBytes * 2 / 3 / int64(cfg.Readers)
 	db := &DB{
-		readers: newPool(cfg.Readers, func() (*conn, error) { return openReader(cfg.Path, readWrite, share) }),
-		feed:    newFeed(last),
-		now:     cfg.Now,
+		readers: newPool(cfg.Readers, func() (*conn, error) {
+			if err := files.check(); err != nil { // another database may lie there
+				return nil, err
+			}
+			return openReader(cfg.Path, readWrite, share)
+		}),
+		feed: newFeed(last),
+		now:  cfg.Now,
 	}
-	db.writer = &writer{maxAge: maxGroupAge, patience: busyTimeout, log: newLogKeeper(cfg.Path), conn: w, committed: db.feed.publish}
+	db.writer = &writer{maxAge: maxGroupAge, patience: busyTimeout, log: newLogKeeper(cfg.Path), files: files, kept: kept,
+		conn: w, committed: db.feed.publish}
 	return db, nil
 }
 
@@ -125,12 +150,15 @@ func waitWhileBusy(mode string) url.Values {
 	return url.Values{"mode": {mode}, "_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)}}
 }
 
+// autoFold is how long the log is, in pages of 4 KiB, when a commit folds it into the database: 16 MiB.
+const autoFold = 4000
+
 func openWriter(path string, cacheBytes int64) (*conn, error) {
 	return openTuned(path, waitWhileBusy(readWrite), []string{
 		"PRAGMA synchronous = FULL",
 		"PRAGMA journal_mode = WAL",
 		"PRAGMA foreign_keys = ON",
-		"PRAGMA wal_autocheckpoint = 4000",                     // pages: 16 MiB
+		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", autoFold),
 		fmt.Sprintf("PRAGMA journal_size_limit = %d", logStep), // what a long read let the log grow to is given back
 		"PRAGMA secure_delete = OFF",                           // who may read the file could read it before
 		"PRAGMA cell_size_check = ON",                          // meet a corrupt page with an error
@@ -194,9 +222,26 @@ func (db *DB) View(ctx context.Context, fn func(metadata.Tx) error) error {
 
 // Update implements metadata.DB.
 func (db *DB) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
-	return db.writer.update(ctx,
+	return db.update(ctx, fn, false)
+}
+
+// UpdateFreeing implements metadata.DB.
+func (db *DB) UpdateFreeing(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	return db.update(ctx, fn, true)
+}
+
+func (db *DB) update(ctx context.Context, fn func(metadata.WriteTx) error, freeing bool) error {
+	return db.writer.update(ctx, freeing,
 		func(t *writeTx) error { return fn(t) },
 		func(c *conn) *writeTx { return &writeTx{tx: tx{ctx: ctx, conn: c}, now: db.now} })
+}
+
+// Ready implements metadata.DB.
+func (db *DB) Ready(ctx context.Context) error {
+	if err := db.writer.files.check(); err != nil {
+		return err
+	}
+	return db.View(ctx, func(tx metadata.Tx) error { _, err := tx.LastChange(); return err })
 }
 
 // WaitChange implements metadata.DB.

@@ -32,7 +32,7 @@ func closedDatabase(t *testing.T, path string) []byte {
 }
 
 // contents returns the files of a directory that hold anything, and the names of what is no file. What SQLite shares between
-// processes is derived from the log, and not among them.
+// processes is derived from the log, and not among them; nor is the reserve, which holds nothing.
 func contents(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -41,7 +41,7 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	}
 	found := map[string][]byte{}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), "-shm") {
+		if strings.HasSuffix(e.Name(), "-shm") || strings.HasSuffix(e.Name(), ".reserve") {
 			continue
 		}
 		if !e.Type().IsRegular() {
@@ -199,7 +199,7 @@ func TestOpenAfterDeathWhileMaking(t *testing.T) {
 func TestReadOnlyFileSystem(t *testing.T) {
 	testservers.Require(t, "root")
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=32m"); err != nil {
 		t.Fatalf("mount a small tmpfs: %v", err)
 	}
 	t.Cleanup(func() {

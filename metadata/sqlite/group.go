@@ -40,6 +40,8 @@ type writer struct {
 	maxAge    time.Duration // of a group that others may join
 	patience  time.Duration // with another process that holds the lock, counted from when an update got in line
 	log       *logKeeper
+	files     *openFiles
+	kept      *reserve      // belongs to who has the turn
 	conn      *conn         // belongs to who has the turn
 	group     *group        // likewise; nil when no transaction is open
 	committed func(n int64) // told the newest sequence after each commit
@@ -159,12 +161,17 @@ func (w *writer) keep() error {
 }
 
 // undo rolls a savepoint back. SQLite undoes the whole transaction by itself when the disk is full: then the group is lost.
-func (w *writer) undo() {
+// Those who share it are told of that cause, which will be theirs when they try again.
+func (w *writer) undo(cause error) {
 	_, err := w.conn.exec("ROLLBACK TO one")
 	if err == nil {
 		_, err = w.conn.exec("RELEASE one")
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case isFull(cause):
+		w.lose(lostError{cause})
+	default:
 		w.lose(errLost)
 	}
 }
@@ -176,7 +183,11 @@ func (w *writer) end() {
 		w.lose(nil)
 		return
 	}
-	if _, err := w.conn.exec("COMMIT"); err != nil {
+	err := w.files.check()
+	if err == nil {
+		_, err = w.conn.exec("COMMIT")
+	}
+	if err != nil {
 		w.lose(lostError{err})
 		return
 	}
@@ -185,6 +196,7 @@ func (w *writer) end() {
 		w.committed(g.newest)
 	}
 	close(g.done)
+	w.kept.restore(w.conn)
 	w.log.shorten(w.conn)
 }
 
@@ -200,12 +212,13 @@ func (w *writer) lose(err error) {
 	close(g.done)
 }
 
-// update runs fn until its outcome is certain: committed, refused by fn, or impossible.
-func (w *writer) update(ctx context.Context, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+// update runs fn until its outcome is certain: committed, refused by fn, or impossible. One that frees space may use the reserve.
+func (w *writer) update(ctx context.Context, freeing bool, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
 	since := time.Now()
 	for try := 1; ; try++ {
-		err := w.try(ctx, since, fn, tx)
-		if !errors.Is(err, errLost) {
+		err := w.try(ctx, since, freeing, fn, tx)
+		full := freeing && isFull(err)
+		if !full && !errors.Is(err, errLost) {
 			return err
 		}
 		if try == maxTries {
@@ -214,12 +227,37 @@ func (w *writer) update(ctx context.Context, fn func(*writeTx) error, tx func(*c
 			}
 			return err
 		}
+		if full {
+			if err := w.makeRoom(ctx); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-// try runs fn in a group and waits for its commit.
-func (w *writer) try(ctx context.Context, since time.Time, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+// makeRoom gives the reserve back.
+func (w *writer) makeRoom(ctx context.Context) error {
 	if err := w.enter(ctx); err != nil {
+		return err
+	}
+	if w.group != nil {
+		w.end()
+	}
+	w.kept.giveBack(w.conn)
+	w.exit()
+	return nil
+}
+
+// try runs fn in a group and waits for its commit.
+func (w *writer) try(ctx context.Context, since time.Time, freeing bool, fn func(*writeTx) error, tx func(*conn) *writeTx) error {
+	if err := w.enter(ctx); err != nil {
+		return err
+	}
+	if w.group == nil {
+		w.kept.restore(w.conn)
+	}
+	if err := w.kept.refusal(); err != nil && !freeing {
+		w.exit()
 		return err
 	}
 	if err := w.begin(ctx, since); err != nil {
@@ -255,14 +293,14 @@ func (w *writer) run(fn func(*writeTx) error, tx *writeTx) (err error) {
 	defer func() {
 		tx.conn = nil
 		if !returned {
-			w.undo()
+			w.undo(nil)
 			w.exit()
 		}
 	}()
 	err = fn(tx)
 	returned = true
 	if err != nil {
-		w.undo()
+		w.undo(err)
 		return err
 	}
 	w.group.newest = max(w.group.newest, tx.newest)

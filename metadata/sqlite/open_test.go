@@ -131,7 +131,7 @@ func TestOpenAfterKill(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	testservers.Require(t, "root")
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=23m"); err != nil {
 		t.Fatalf("mount a small tmpfs: %v", err)
 	}
 	t.Cleanup(func() {
