@@ -92,7 +92,7 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 	case err == nil && storeID == imagestore.Staging:
 		err = s.recordFetched(ctx, task, plan, res, result)
 	case err == nil:
-		err = s.recordCopy(ctx, task, plan, res, result)
+		err = s.recordCopy(ctx, task, plan, res, req, result)
 	}
 	if err == nil {
 		s.log.InfoContext(ctx, "image data imported", "image_id", img.ID, "task_id", task.ID, "store", storeID, "bytes", result.Size)
@@ -177,8 +177,9 @@ func (s *Service) recordFetched(ctx context.Context, task *image.Task, plan *ima
 	return err
 }
 
-// recordCopy records a copy in a store.
-func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.ImportPlan, res image.Upload, result ingest.Result) error {
+// recordCopy records a copy in a store. An image that is being imported may be edited meanwhile: it must still be declared to be what
+// its data was judged as.
+func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.ImportPlan, res image.Upload, req ingest.Request, result ingest.Result) error {
 	var done trace
 	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
 		done = trace{}
@@ -193,6 +194,9 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 			return err
 		}
 		img = plan.Declared(img)
+		if img.Status == image.Importing && (img.DiskFormat != req.DiskFormat || img.ContainerFormat != req.ContainerFormat) {
+			return image.Errorf(image.ErrConflict, "The format of the image was changed while its data was being imported. Import it again.")
+		}
 		img.DropListed(image.PropertyImporting, res.Store)
 		before := img.Status
 		complete := !slices.ContainsFunc(plan.Stores, func(id string) bool { return !img.Has(id) })
