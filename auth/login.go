@@ -3,11 +3,9 @@ package auth
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/certpool"
 )
 
 // A ServiceUser is a user of Keystone as a configuration file describes him, or an application credential instead.
@@ -89,13 +88,9 @@ func TrustFile(file string, insecure bool) (*tls.Config, error) {
 	if file == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
+	var err error
+	if config.RootCAs, err = certpool.Read(file); err != nil {
 		return nil, err
-	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
 	}
 	return config, nil
 }

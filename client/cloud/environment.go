@@ -3,9 +3,10 @@ package cloud
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
+
+	"github.com/vitrine-image/vitrine/internal/certpool"
 )
 
 // FromEnvironment reads the variables OS_*, which may name no Keystone, or nothing at all.
@@ -48,13 +49,9 @@ func (s *Settings) ReadTLS() error {
 	}
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Insecure}
 	if s.CAFile != "" {
-		pem, err := os.ReadFile(s.CAFile)
-		if err != nil {
+		var err error
+		if s.TLS.RootCAs, err = certpool.Read(s.CAFile); err != nil {
 			return err
-		}
-		s.TLS.RootCAs = x509.NewCertPool()
-		if !s.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("%s holds no certificate in PEM form", s.CAFile)
 		}
 	}
 	if s.CertFile == "" && s.KeyFile == "" {
