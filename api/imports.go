@@ -8,11 +8,12 @@ import (
 	"github.com/vitrine-image/vitrine/imageservice"
 )
 
-// An ImportSession is the part of a Session that imports.
+// An ImportSession is the part of a Session that imports, and knows of the stores that have the data.
 type ImportSession interface {
 	Stage(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Import(ctx context.Context, id image.ID, imp image.Import) error
 	DeleteCopy(ctx context.Context, store string, id image.ID) error
+	Locations(ctx context.Context, id image.ID) ([]image.Location, error)
 }
 
 // importImage serves POST /v2/images/{image}/import: what to import in, nothing out.

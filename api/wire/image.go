@@ -103,20 +103,26 @@ func appendPlaces(dst []byte, img *image.Image, opts Options) []byte {
 		dst = appendField(dst, "direct_url", img.Locations[0].URL)
 	}
 	if opts.Locations {
-		dst = append(dst, `,"locations":[`...)
-		for i, loc := range img.Locations {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, `{"url":`...)
-			dst = appendString(dst, loc.URL)
-			dst = append(dst, `,"metadata":{`...)
-			dst = appendLocationMetadata(dst, loc)
-			dst = append(dst, `}}`...)
-		}
-		dst = append(dst, ']')
+		dst = append(dst, `,"locations":`...)
+		dst = AppendLocations(dst, img.Locations)
 	}
 	return dst
+}
+
+// AppendLocations appends an array of locations.
+func AppendLocations(dst []byte, locations []image.Location) []byte {
+	dst = append(dst, '[')
+	for i, loc := range locations {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"url":`...)
+		dst = appendString(dst, loc.URL)
+		dst = append(dst, `,"metadata":{`...)
+		dst = appendLocationMetadata(dst, loc)
+		dst = append(dst, `}}`...)
+	}
+	return append(dst, ']')
 }
 
 // appendLocationMetadata appends the members of a location's metadata, of which the store is one.
