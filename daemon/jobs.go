@@ -15,7 +15,7 @@ func (d *daemon) jobs() []keeper.Job {
 	atStart <- struct{}{}
 	return []keeper.Job{
 		{Name: "heartbeat", Every: 15 * time.Second, Run: d.service.Beat},
-		{Name: "sweep", Every: 30 * time.Second, Wake: d.service.Released(), Run: func(ctx context.Context) error {
+		{Name: "sweep", Every: 30 * time.Second, Retry: time.Second, Wake: d.service.Released(), Run: func(ctx context.Context) error {
 			return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
 		}},
 		{Name: "trim changes", Every: time.Minute, Run: func(ctx context.Context) error {

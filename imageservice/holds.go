@@ -13,7 +13,7 @@ type holds struct {
 	count    map[int64]int
 	idle     map[int64]chan struct{} // closed when the last hold ends; made by those who wait for it
 	deleting map[int64]chan struct{} // closed when the deletion is over
-	released chan struct{}           // gets a token when the last hold of an image ends
+	released chan struct{}           // gets a token when there is something to clean up
 }
 
 func newHolds() *holds {
@@ -55,10 +55,15 @@ func (h *holds) release(number int64) {
 	}
 	h.mu.Unlock()
 	if last {
-		select {
-		case h.released <- struct{}{}:
-		default:
-		}
+		h.wake()
+	}
+}
+
+// wake tells whoever cleans up that there is something to do.
+func (h *holds) wake() {
+	select {
+	case h.released <- struct{}{}:
+	default:
 	}
 }
 

@@ -226,7 +226,8 @@ func (s *Service) removeGarbage(ctx context.Context, g image.Garbage) error {
 	return nil
 }
 
-// Released gets a value whenever an image is no longer held, so that its garbage can be collected.
+// Released gets a value whenever an image is no longer held, so that its garbage can be collected, and when a failed upload
+// could not be cleaned up, so that it can be swept as soon as possible.
 func (s *Service) Released() <-chan struct{} { return s.holds.released }
 
 // changesPage bounds what TrimChanges drops in one transaction: other updates wait for it.

@@ -270,6 +270,8 @@ func (s *Service) abandon(ctx context.Context, res image.Upload, err error) erro
 	defer stop()
 	if cleanup := s.settle(ctx, res); cleanup != nil {
 		s.log.WarnContext(ctx, "a failed upload is left to the sweep", "image_id", res.ImageID, "store", res.Store, "error", cleanup)
+		s.forget(res.ID) // it runs no more: the sweep that is woken may have it
+		s.holds.wake()
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 type Job struct {
 	Name  string
 	Every time.Duration
+	Retry time.Duration   // after a failure, doubled with each further one up to Every; 0 is Every
 	Wake  <-chan struct{} // runs it before its time; nil for never
 	Run   func(ctx context.Context) error
 }
@@ -34,6 +35,7 @@ func Run(ctx context.Context, log *slog.Logger, jobs ...Job) error {
 func (j Job) loop(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(j.Every)
 	defer tick.Stop()
+	retry := time.Duration(0) // of the trouble that lasts
 	failing := ""
 	for {
 		select {
@@ -43,6 +45,14 @@ func (j Job) loop(ctx context.Context, log *slog.Logger) {
 		case <-j.Wake:
 		}
 		err := j.Run(ctx)
+		switch {
+		case err != nil && j.Retry > 0:
+			retry = min(max(2*retry, j.Retry), j.Every)
+			tick.Reset(retry)
+		case err == nil && retry > 0:
+			retry = 0
+			tick.Reset(j.Every)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

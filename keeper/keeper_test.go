@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,6 +34,32 @@ func TestJobsRunInTimeAndWhenWoken(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A job that fails is tried again soon, less and less often while the trouble lasts, and in its own time after that.
+func TestFailedJobsAreTriedAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		var runs []time.Duration
+		started := time.Now()
+		go func() {
+			done <- Run(ctx, slog.New(slog.DiscardHandler), Job{Name: "sweep", Every: 5 * time.Second, Retry: time.Second,
+				Run: func(context.Context) error {
+					runs = append(runs, time.Since(started)/time.Second)
+					if len(runs) == 5 || len(runs) == 6 {
+						return nil
+					}
+					return errors.New("no disk")
+				}})
+		}()
+		time.Sleep(30 * time.Second) // the bubble's clock
+		cancel()
+		<-done
+		if want := []time.Duration{5, 6, 8, 12, 17, 22, 27, 28}; !slices.Equal(runs[:min(len(runs), len(want))], want) {
+			t.Errorf("it ran after %d seconds, want %d", runs, want)
 		}
 	})
 }
