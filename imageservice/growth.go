@@ -10,9 +10,9 @@ import (
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
-// growthStep is how much an upload of unknown size reserves ahead of its data while there is plenty: seldom enough that the
-// transactions cost no throughput.
-const growthStep = 256 << 20
+// growthStep is how much an upload of unknown size reserves ahead of its data while there is plenty; later it doubles what it
+// has. A transaction may wait long for a disk that is busy with the data, and the data for it: there must be few.
+const growthStep = 1 << 30
 
 // maxReserved bounds what one upload counts for, so that announcements cannot overflow a sum.
 const maxReserved = 1 << 50
@@ -95,7 +95,8 @@ func (s *Service) growWithin(ctx context.Context, g *growth, project string, quo
 		if err := quota.check(have, usageOf(g.res.Store, need)); err != nil {
 			return err
 		}
-		reserved = now.Reserved + need + min(growthStep, (quota.left(have, g.res.Store)-need)/4) // leaving most of it to others
+		reserved = now.Reserved + need
+		reserved += min(max(reserved, growthStep), (quota.left(have, g.res.Store)-need)/4) // leaving most of it to others
 		return tx.ReserveBytes(g.res.ID, min(reserved, maxReserved))
 	})
 	g.mu.Lock()
