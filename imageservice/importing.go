@@ -293,6 +293,7 @@ func (s *Service) conclude(img *image.Image, task *image.Task, plan *image.Impor
 		}
 	}
 	if img.Status == image.Importing {
+		img.Locations = nil
 		return img.SetStatus(image.Queued)
 	}
 	return nil

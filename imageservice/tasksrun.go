@@ -73,7 +73,7 @@ func (s *Service) cancelTask(id image.ID) {
 // errTaskTaken is told to who works on a task that is his no more: nothing of it is his business from then on.
 var errTaskTaken = errors.New("somebody else has the task now")
 
-// RunTask calls run with the oldest task that nobody works on, and reports whether there was one. The task is this process's
+// RunTask calls run with the oldest import that nobody works on, and reports whether there was one. The task is this process's
 // until run returns; a process that ends in between leaves it to the next. run gets a copy that is its own.
 func (s *Service) RunTask(ctx context.Context, run func(context.Context, *image.Task) error) (ran bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -105,7 +105,7 @@ func (s *Service) takeTask(ctx context.Context, cancel context.CancelCauseFunc) 
 	for _, seen := range open {
 		beat, alive := instances[seen.Instance]
 		mine := seen.Instance == s.instance
-		if !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen.ID, cancel) {
+		if seen.Type != image.TaskImageImport || !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen.ID, cancel) {
 			continue
 		}
 		task, err := s.lease(ctx, seen)
@@ -136,13 +136,11 @@ func (s *Service) lease(ctx context.Context, seen *image.Task) (task *image.Task
 				return err
 			}
 		}
-		plan, err := now.Plan()
-		if err != nil {
-			return err
-		}
-		plan.Attempts++
-		if err := now.SetPlan(plan); err != nil {
-			return err
+		if plan, err := now.Plan(); err == nil { // what cannot be read whoever runs the task has to end
+			plan.Attempts++
+			if err := now.SetPlan(plan); err != nil {
+				return err
+			}
 		}
 		now.Instance, now.UpdatedAt = s.instance, s.timestamp()
 		task = now

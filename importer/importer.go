@@ -122,7 +122,8 @@ const maxAttempts = 5
 func (imp *Importer) run(ctx context.Context, task *image.Task) error {
 	plan, err := task.Plan()
 	if err != nil {
-		return err
+		imp.log.ErrorContext(ctx, "the state of a task cannot be read", "task_id", task.ID, "image_id", task.ImageID, "error", err)
+		return imp.images.EndImport(ctx, task, &image.ImportPlan{}, true, "What the import was to do cannot be read any more. Ask for it again.")
 	}
 	job := &job{Importer: imp, task: task, plan: plan}
 	err = job.work(ctx)
