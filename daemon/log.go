@@ -19,5 +19,14 @@ func newLogger(cfg LogConfig, w io.Writer) *slog.Logger {
 	if cfg.Format == "text" || cfg.Format == "auto" && isFile && term.IsTerminal(int(file.Fd())) {
 		return slog.New(requestid.Handler(slog.NewTextHandler(w, opts)))
 	}
+	opts.ReplaceAttr = inSeconds
 	return slog.New(requestid.Handler(slog.NewJSONHandler(w, opts)))
+}
+
+// inSeconds makes durations numbers of seconds, which JSON would have as nanoseconds without saying so.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
