@@ -100,6 +100,9 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.onClose(db.Close)
+	if err := lock.lockFile(); err != nil { // it may be new
+		return err
+	}
 	stores, opened, err := openStores(ctx, d.cfg, db, d.log)
 	for _, store := range opened {
 		d.onClose(store.Close)

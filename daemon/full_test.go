@@ -2,11 +2,16 @@ package daemon_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
@@ -52,6 +57,30 @@ func fill(t *testing.T, dir string) (path string) {
 		}
 	}
 	return path
+}
+
+// smallExt4 mounts a file system of that size, which is a file.
+func smallExt4(t *testing.T, megabytes int) string {
+	t.Helper()
+	testservers.Require(t, "root")
+	dir := t.TempDir()
+	disk, mnt := filepath.Join(dir, "disk"), filepath.Join(dir, "mnt")
+	for _, step := range [][]string{
+		{"truncate", "-s", fmt.Sprint(megabytes << 20), disk},
+		{"mkfs.ext4", "-q", disk},
+		{"mkdir", mnt},
+		{"mount", "-o", "loop", disk, mnt},
+	} {
+		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("no ext4 on a file here: %v: %v %s", step, err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", mnt).CombinedOutput(); err != nil {
+			t.Errorf("unmount: %v %s", err, out)
+		}
+	})
+	return mnt
 }
 
 func newRaw(t *testing.T, c *client.Client) image.ID {
@@ -117,5 +146,76 @@ func TestDatabaseFull(t *testing.T) {
 	}
 	if err := d.Client.Upload(t.Context(), id, client.Upload{Body: bytes.NewReader([]byte("data")), Size: 4}); err != nil {
 		t.Errorf("an upload when there is room again: %v", err)
+	}
+}
+
+// TestDeleteOnFullDisk fills the disk that holds data and database with records, and deletes an image: at once, or after the
+// daemon was stopped or killed on the full disk. Then there is room for others, without a restart.
+func TestDeleteOnFullDisk(t *testing.T) {
+	for _, end := range []string{"", "stop", "kill"} {
+		t.Run("then "+end, func(t *testing.T) {
+			cfg := testdaemon.Config{Dir: t.TempDir(), Data: smallExt4(t, 48)}
+			d, err := testdaemon.Launch(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := d.Stop(); err != nil {
+					t.Error(err)
+				}
+				if t.Failed() {
+					t.Logf("the daemon's log:\n%s", d.Log())
+				}
+			})
+			id := newRaw(t, d.Client)
+			if err := d.Client.Upload(t.Context(), id, client.Upload{Body: bytes.NewReader(make([]byte, 5<<20)), Size: 5 << 20}); err != nil {
+				t.Fatal(err)
+			}
+			create := func(properties, bytes int) error {
+				var edits []image.Edit
+				for i := range properties {
+					edits = append(edits, image.Edit{Op: image.EditAdd, Name: fmt.Sprint("p", i), Value: strings.Repeat("v", bytes)})
+				}
+				_, err := d.Client.Create(t.Context(), "", edits)
+				return err
+			}
+			createUntilRefused := func() {
+				t.Helper()
+				for _, size := range [][2]int{{12, 60_000}, {1, 1000}} {
+					var failed error
+					for i := 0; failed == nil && i < 10_000; i++ {
+						failed = create(size[0], size[1])
+					}
+					if refused := (*client.Error)(nil); !errors.As(failed, &refused) || refused.Status != 503 {
+						t.Fatalf("creating on a full disk: %v, want 503", failed)
+					}
+				}
+			}
+			createUntilRefused()
+			if end != "" {
+				if end == "kill" {
+					d.Kill()
+				} else if err := d.Stop(); err != nil {
+					t.Fatal(err)
+				}
+				if d, err = testdaemon.Launch(cfg); err != nil {
+					t.Fatal(err)
+				}
+				createUntilRefused()
+			}
+			if err := d.Client.Delete(t.Context(), id); err != nil {
+				t.Fatalf("deleting an image on a full disk: %v", err)
+			}
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			for err := create(1, 1000); err != nil; err = create(1, 1000) { // it is looked for room once a second
+				if ctx.Err() != nil {
+					t.Fatalf("creating once there is room again: %v", err)
+				}
+			}
+			if info, err := os.Stat(filepath.Join(d.Data, "vitrine.db.reserve")); err != nil || info.Size() < 20<<20 {
+				t.Errorf("the space kept for deletions is %v, %v", info, err)
+			}
+		})
 	}
 }
