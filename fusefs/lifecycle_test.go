@@ -234,6 +234,9 @@ func TestUserMounts(t *testing.T) {
 		t.Errorf("there is %v at the path, %v, want nothing", left, err)
 	}
 	user.stop()
+	if printed := regexp.MustCompile(`(?m)^fusermount.*`).FindString(log.String()); printed != "" {
+		t.Errorf("what fusermount3 prints is in the middle of the log: %s", printed)
+	}
 	if warned := strings.Contains(log.String(), "put the line user_allow_other into /etc/fuse.conf"); warned == othersMay {
 		t.Errorf("user_allow_other is %v, and the log says\n%s", othersMay, &log)
 	}

@@ -23,7 +23,7 @@ func (m *Mount) connect() error {
 	fd, err := mountDirectly(m.cfg.Path, m.cfg)
 	switch {
 	case err == nil:
-		err = m.newServer(fmt.Sprintf("/dev/fd/%d", fd)) // go-fuse takes this for a descriptor and owns it from now on
+		err = m.newServer(fd)
 	case errors.Is(err, fs.ErrPermission) && haveFusermount():
 		if helpless := m.connectWithHelp(); helpless != nil {
 			err = fmt.Errorf("%w; %s, which may mount for others, failed: %s", err, fusermount, strings.TrimSpace(helpless.Error()))
@@ -40,15 +40,22 @@ func (m *Mount) connect() error {
 	return nil
 }
 
-// connectWithHelp lets fusermount3 mount, which go-fuse calls; it prints its reasons when it refuses. It lets other users
-// in only if the administrator has allowed that. If not, a mount for this user alone is better than none.
+// connectWithHelp lets fusermount3 mount. It lets other users in only if the administrator has allowed that. If not, a mount
+// for this user alone is better than none.
 func (m *Mount) connectWithHelp() error {
-	err := m.newServer(m.cfg.Path)
-	if err == nil || !m.cfg.AllowOther {
+	fd, err := mountWithHelp(m.cfg.Path, m.cfg)
+	if err == nil {
+		return m.newServer(fd)
+	}
+	if !m.cfg.AllowOther {
 		return err
 	}
 	m.cfg.AllowOther = false
-	if m.newServer(m.cfg.Path) != nil {
+	fd, alone := mountWithHelp(m.cfg.Path, m.cfg)
+	if alone != nil {
+		return err
+	}
+	if err := m.newServer(fd); err != nil {
 		return err
 	}
 	m.log.Warn("only this user can reach the mount; for others put the line user_allow_other into /etc/fuse.conf, "+
@@ -56,9 +63,10 @@ func (m *Mount) connectWithHelp() error {
 	return nil
 }
 
-// newServer makes the go-fuse server of a mount at path. If that fails nothing stays mounted.
-func (m *Mount) newServer(path string) (err error) {
-	if m.server, err = fuse.NewServer(m, path, m.options()); err == nil {
+// newServer makes the go-fuse server of the mount whose descriptor of /dev/fuse that is, and which go-fuse owns from now on.
+// If that fails nothing stays mounted.
+func (m *Mount) newServer(fd int) (err error) {
+	if m.server, err = fuse.NewServer(m, fmt.Sprintf("/dev/fd/%d", fd), m.options()); err == nil {
 		return nil
 	}
 	mounts, _ := mountsAt(m.cfg.Path)
@@ -84,9 +92,6 @@ func (m *Mount) findDevice() (uint32, error) {
 func (m *Mount) options() *fuse.MountOptions {
 	return &fuse.MountOptions{
 		Name:          m.cfg.Name,
-		FsName:        fsName,
-		AllowOther:    m.cfg.AllowOther,
-		Options:       []string{"ro", "nosuid", "nodev", "default_permissions"}, // for fusermount
 		MaxBackground: m.cfg.MaxBackground,
 		MaxWrite:      maxRead,
 		MaxStackDepth: stackDepth,

@@ -43,13 +43,6 @@ func release(path string, lazily bool) error {
 	return nil
 }
 
-const fusermount = "fusermount3"
-
-func haveFusermount() bool {
-	_, err := exec.LookPath(fusermount)
-	return err == nil
-}
-
 // abort ends the connection of the FUSE mount with that minor number: whoever reads from it gets an error.
 func abort(minor uint32) error {
 	const usual = "/sys/fs/fuse/connections"
