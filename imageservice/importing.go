@@ -238,7 +238,7 @@ func addCopy(img *image.Image, result ingest.Result) error {
 func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error {
 	var done trace
 	var number int64
-	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 		done, number = trace{}, 0
 		now, err := s.ownTask(tx, task.ID)
 		if err != nil {
