@@ -13,39 +13,8 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/faultstore"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/metadata/faultdb"
 )
-
-// faultDB fails its nth Update or UpdateFreeing, counted from 1: without any effect, or after the commit took effect.
-type faultDB struct {
-	metadata.DB
-	nth   int
-	after bool
-	count int
-	fired bool
-}
-
-func (db *faultDB) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
-	return db.fail(ctx, db.DB.Update, fn)
-}
-
-func (db *faultDB) UpdateFreeing(ctx context.Context, fn func(metadata.WriteTx) error) error {
-	return db.fail(ctx, db.DB.UpdateFreeing, fn)
-}
-
-func (db *faultDB) fail(ctx context.Context, update func(context.Context, func(metadata.WriteTx) error) error,
-	fn func(metadata.WriteTx) error) error {
-	db.count++
-	if db.count != db.nth {
-		return update(ctx, fn)
-	}
-	db.fired = true
-	if db.after {
-		if err := update(ctx, fn); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: injected fault", image.ErrUnavailable)
-}
 
 // TestFaultsOfTheStore and TestFaultsOfTheDatabase fail every single step of an upload, a second one and a deletion,
 // with and without its effect, and then let another instance sweep, as after a crash. The project has a quota, within which
@@ -72,11 +41,11 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			for n := 1; ; n++ {
 				dir := t.TempDir()
-				db := &faultDB{DB: openDB(t, dir), nth: n + 1, after: after} // the first registers the instance
+				db := &faultdb.DB{DB: openDB(t, dir), Nth: n + 1, After: after} // the first registers the instance
 				l := life{t: t, what: fmt.Sprintf("update %d of the database fails, after its effect: %v, size %d", n, after, size), size: size}
 				l.live(db, openFiles(t, "local", filepath.Join(dir, "images")))
 				l.verify(db.DB, dir)
-				if !db.fired {
+				if !db.Fired {
 					break
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/faultstore"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/metadata/faultdb"
 )
 
 // TestStagingIsHidden keeps clients from naming the staging area.
@@ -95,9 +96,9 @@ func TestFaultsOfStaging(t *testing.T) {
 	}
 	for _, after := range []bool{false, true} {
 		for n := 1; ; n++ {
-			db := &faultDB{DB: openDB(t, t.TempDir()), nth: n + 1, after: after}
+			db := &faultdb.DB{DB: openDB(t, t.TempDir()), Nth: n + 1, After: after}
 			stageLife(t, fmt.Sprintf("update %d of the database fails, after its effect: %v", n, after), db, db.DB, t.TempDir(), nil)
-			if !db.fired {
+			if !db.Fired {
 				break
 			}
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/metadata/faultdb"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
 )
 
@@ -501,36 +502,6 @@ func TestStopGivesBack(t *testing.T) {
 	l.check(id, want{status: image.Active, stores: "first", task: image.TaskSuccess, data: data})
 }
 
-// faultDB fails its nth Update or UpdateFreeing, counted from 1: without any effect, or after the commit took effect.
-type faultDB struct {
-	metadata.DB
-	nth, count int
-	after      bool
-	fired      bool
-}
-
-func (db *faultDB) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
-	return db.fail(ctx, db.DB.Update, fn)
-}
-
-func (db *faultDB) UpdateFreeing(ctx context.Context, fn func(metadata.WriteTx) error) error {
-	return db.fail(ctx, db.DB.UpdateFreeing, fn)
-}
-
-func (db *faultDB) fail(ctx context.Context, update func(context.Context, func(metadata.WriteTx) error) error,
-	fn func(metadata.WriteTx) error) error {
-	if db.count++; db.count != db.nth {
-		return update(ctx, fn)
-	}
-	db.fired = true
-	if db.after {
-		if err := update(ctx, fn); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: injected fault", image.ErrUnavailable)
-}
-
 // TestFaults fails every step of imports by each method, with and without its effect, ends the process there, and lets another
 // one go on. Whatever was accepted ends: the image is active with its data, or queued, and nothing is left over.
 func TestFaults(t *testing.T) {
@@ -543,9 +514,9 @@ func TestFaults(t *testing.T) {
 	} {
 		for _, after := range []bool{false, true} {
 			for n := 1; ; n++ {
-				db := &faultDB{DB: openDB(t), nth: n, after: after}
+				db := &faultdb.DB{DB: openDB(t), Nth: n, After: after}
 				faultLife(t, fmt.Sprintf("%s: update %d fails, after its effect: %v", imp.Method, n, after), imp, db, db.DB, t.TempDir(), nil)
-				if !db.fired {
+				if !db.Fired {
 					break
 				}
 			}
