@@ -62,7 +62,7 @@ func fill(t *testing.T, dir string) (path string) {
 // smallExt4 mounts a file system of that size, which is a file.
 func smallExt4(t *testing.T, megabytes int) string {
 	t.Helper()
-	testservers.Require(t, "root")
+	testservers.Require(t, "root", "ext4")
 	dir := t.TempDir()
 	disk, mnt := filepath.Join(dir, "disk"), filepath.Join(dir, "mnt")
 	for _, step := range [][]string{
@@ -72,7 +72,7 @@ func smallExt4(t *testing.T, megabytes int) string {
 		{"mount", "-o", "loop", disk, mnt},
 	} {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
-			t.Skipf("no ext4 on a file here: %v: %v %s", step, err, out)
+			t.Fatalf("no ext4 on a file here: %v: %v %s", step, err, out)
 		}
 	}
 	t.Cleanup(func() {

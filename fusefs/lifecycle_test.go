@@ -204,10 +204,7 @@ func TestMountBehindALink(t *testing.T) {
 // A user who may not mount has fusermount3 do it. Other users are let in only if /etc/fuse.conf says so; if not, the
 // mount is the user's alone, and the log tells what to do.
 func TestUserMounts(t *testing.T) {
-	testservers.Require(t, "fuse", "root") // to be another user
-	if !haveFusermount() {
-		t.Skip("there is no fusermount3")
-	}
+	testservers.Require(t, "fuse", "fusermount", "root") // to be another user
 	conf, err := os.ReadFile("/etc/fuse.conf")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)

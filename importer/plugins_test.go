@@ -25,9 +25,10 @@ import (
 // pack packs with a program.
 func pack(t *testing.T, data []byte, name string, args ...string) []byte {
 	t.Helper()
-	path, err := exec.LookPath(name)
+	testservers.Require(t, name)
+	path, err := testservers.Program(name)
 	if err != nil {
-		t.Skipf("%s is not installed", name)
+		t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdin = bytes.NewReader(data)

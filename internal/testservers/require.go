@@ -32,6 +32,10 @@ var needs = map[string]func() error{
 	"openssl":     programs("openssl"),
 	"python3":     programs("/usr/bin/python3"),
 	"cursive":     cursive,
+	"bzip2":       programs("bzip2"),
+	"xz":          programs("xz"),
+	"fusermount":  programs("fusermount3"),
+	"ext4":        programs("mkfs.ext4"),
 	"xfs":         programs("mkfs.xfs"),
 	"root":        isRoot,
 }
@@ -42,8 +46,9 @@ var notInAll = []string{"root", "passthrough"}
 // Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
-// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest, openssl (its command), python3
-// (Debian's), cursive (the library that verifies signatures), xfs (mkfs), root.
+// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest,
+// openssl (its command), python3 (Debian's), cursive (the library that verifies signatures), bzip2, xz, fusermount (for
+// who is not root), ext4 and xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	list := os.Getenv("VITRINE_TEST_REQUIRE")
