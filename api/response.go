@@ -78,7 +78,7 @@ func (w *response) Write(p []byte) (int, error) {
 }
 
 func (w *response) write(p []byte) (int, error) {
-	w.extend()
+	w.deadline.allow(w.stall * time.Duration(max(1, len(p)/copyPiece)))
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err

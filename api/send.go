@@ -9,15 +9,22 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 )
 
-// Sizes of the pieces in which data is sent; the client must take each within the StallTimeout.
+// Sizes of the pieces in which data is sent; the client must take each copyPiece within the StallTimeout.
 const (
 	copyPiece = 256 << 10
 	filePiece = 256 << 10
+
+	// The first fewCopies may send pieces of up to largePiece, which cost less processor time, to clients that take a
+	// piece within soon: it takes longer to notice that nobody takes a large one.
+	fewCopies  = 16
+	largePiece = 1 << 20
+	soon       = 100 * time.Millisecond
 
 	// Where more than manyCopies are under way, each has a small piece: they are slow in any case, and their number is
 	// that of the connections.
@@ -26,19 +33,23 @@ const (
 )
 
 var (
-	pieces = sync.Pool{New: func() any { return new([copyPiece]byte) }}
-	copies atomic.Int64 // under way
+	largePieces = sync.Pool{New: func() any { return new([largePiece]byte) }}
+	pieces      = sync.Pool{New: func() any { return new([copyPiece]byte) }}
+	copies      atomic.Int64 // under way
 )
 
 // borrowPiece returns a buffer, and what gives it back.
 func borrowPiece() (buf []byte, giveBack func()) {
-	if copies.Add(1) > manyCopies {
-		return make([]byte, smallPiece), func() { copies.Add(-1) }
-	}
-	piece := pieces.Get().(*[copyPiece]byte)
-	return piece[:], func() {
-		pieces.Put(piece)
-		copies.Add(-1)
+	leave := func() { copies.Add(-1) }
+	switch n := copies.Add(1); {
+	case n > manyCopies:
+		return make([]byte, smallPiece), leave
+	case n > fewCopies:
+		piece := pieces.Get().(*[copyPiece]byte)
+		return piece[:], func() { pieces.Put(piece); leave() }
+	default:
+		piece := largePieces.Get().(*[largePiece]byte)
+		return piece[:], func() { largePieces.Put(piece); leave() }
 	}
 }
 
@@ -57,8 +68,8 @@ func (s *server) send(ctx context.Context, w *response, r imagestore.Reader, off
 func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {
 	buf, giveBack := borrowPiece()
 	defer giveBack()
-	for n > 0 {
-		p := buf[:min(n, int64(len(buf)))]
+	for size := copyPiece; n > 0; {
+		p := buf[:min(n, int64(size), int64(len(buf)))]
 		got, err := r.ReadAt(ctx, p, offset)
 		if got < len(p) {
 			if err == nil || err == io.EOF {
@@ -66,8 +77,13 @@ func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n i
 			}
 			return fmt.Errorf("read data at %d: %w", offset+int64(got), err)
 		}
+		start := time.Now()
 		if _, err := w.Write(p); err != nil {
 			return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err)
+		}
+		size = min(2*size, largePiece)
+		if time.Since(start) > soon {
+			size = copyPiece
 		}
 		offset, n = offset+int64(got), n-int64(got)
 	}
