@@ -41,6 +41,9 @@ type Tx interface {
 	Image(id image.ID) (*image.Image, error)
 	// ImageByNumber is like Image.
 	ImageByNumber(number int64) (*image.Image, error)
+	// EveryImage returns up to limit images with a number above after, by number, whatever their status: of deleted ones
+	// what is kept for ever.
+	EveryImage(after int64, limit int) ([]*image.Image, error)
 	// Images returns a page, which ends early when it reaches image.PageBytes. Errors: image.ErrInvalid for a marker that the caller cannot see.
 	Images(q image.Query) ([]*image.Image, error)
 	// IsMember reports whether the project is a member of the image, with whatever member status.

@@ -139,6 +139,34 @@ func testTombstone(t *testing.T, db metadata.DB) {
 	}
 }
 
+// testEveryImage reads the records in pages, with those that no list shows.
+func testEveryImage(t *testing.T, db metadata.DB) {
+	images := []*image.Image{newImage(), queued(), newImage(), newImage()}
+	create(t, db, images...)
+	images[2].Status = image.Deactivated
+	save(t, db, images[2])
+	gone := images[3].Clone()
+	gone.Status = image.Deleted
+	save(t, db, gone)
+	view(t, db, func(tx metadata.Tx) error {
+		page, err := tx.EveryImage(0, 3)
+		if err != nil || len(page) != 3 {
+			t.Fatalf("a page of three has %d images, %v", len(page), err)
+		}
+		for i, img := range page {
+			sameAs(t, img, images[i])
+		}
+		page, err = tx.EveryImage(page[2].Number, 3)
+		if err != nil || len(page) != 1 || page[0].ID != gone.ID || page[0].Number != gone.Number || page[0].Status != image.Deleted {
+			t.Errorf("the page after it = %+v, %v, want the deleted image", page, err)
+		}
+		if page, err = tx.EveryImage(gone.Number, 3); len(page) != 0 || err != nil {
+			t.Errorf("the last page = %+v, %v", page, err)
+		}
+		return nil
+	})
+}
+
 func testSharedLocation(t *testing.T, db metadata.DB) {
 	one, two := newImage(), newImage()
 	create(t, db, one, two)

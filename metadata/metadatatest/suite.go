@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"save every field", testSave},
 		{"save refuses", testSaveRefuses},
 		{"a deleted image leaves a tombstone", testTombstone},
+		{"every image", testEveryImage},
 		{"shared data is no garbage", testSharedLocation},
 		{"text is kept as it is", testText},
 		{"visibility of lists", testVisibility},

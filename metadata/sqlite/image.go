@@ -57,6 +57,17 @@ func (t *tx) oneImage(where string, arg any, what string) (img *image.Image, err
 	return img, err
 }
 
+// EveryImage implements metadata.Tx.
+func (t *tx) EveryImage(after int64, limit int) (images []*image.Image, err error) {
+	err = t.query(`SELECT `+imageColumns+` FROM images i WHERE i.number > ? ORDER BY i.number LIMIT ?`, []any{after, max(limit, 0)},
+		func(row []driver.Value) error {
+			img, err := scanImage(row)
+			images = append(images, img)
+			return err
+		})
+	return images, err
+}
+
 // errFull ends the reading of a page that has reached image.PageBytes.
 var errFull = errors.New("the page is full")
 
