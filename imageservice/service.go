@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -73,6 +74,8 @@ type Service struct {
 
 	growing chan struct{} // holds one while a growth changes
 
+	asked atomic.Uint64 // sessions given out, see pace
+
 	mu      sync.Mutex
 	uploads map[string]context.CancelCauseFunc // running in this process, by upload id
 	growths map[string]*growth                 // of those among them whose size is unknown, and limited by a quota
@@ -126,6 +129,7 @@ type Session struct {
 
 // As returns the service as the caller sees it.
 func (s *Service) As(c image.Caller) *Session {
+	s.asked.Add(1)
 	// An operator may have another idea of who is an admin than the role of that name.
 	return &Session{svc: s, caller: c.WithAdmin(s.policy.IsAdmin(context.Background(), c))}
 }
