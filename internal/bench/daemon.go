@@ -23,6 +23,8 @@ type server struct {
 	*testservers.Server
 	dir string // its data
 	mnt string // its mount, "" for none
+
+	token string // that requests show, "" for none
 }
 
 // startDaemon runs vitrined with the data in dir/data and, if asked for, a mount at dir/mnt.
@@ -116,6 +118,9 @@ func (s *server) call(ctx context.Context, method, path string, body io.Reader, 
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if s.token != "" {
+		req.Header.Set("X-Auth-Token", s.token)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err

@@ -91,10 +91,10 @@ func requests(args []string) func(context.Context) (measured, error) {
 	}
 }
 
-// latency measures the median in milliseconds instead.
-func latency(url string) func(context.Context) (measured, error) {
+// latency measures the median in milliseconds instead, on one connection.
+func latency(args ...string) func(context.Context) (measured, error) {
 	return func(ctx context.Context) (measured, error) {
-		_, p50, err := wrk(ctx, "-c1", "-t1", url)
+		_, p50, err := wrk(ctx, append([]string{"-c1", "-t1"}, args...)...)
 		return measured{value: p50.Seconds() * 1000}, err
 	}
 }

@@ -39,16 +39,20 @@ func (b *bench) seeded(ctx context.Context, n int) (dir string, err error) {
 	if err := os.RemoveAll(unfinished); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(filepath.Join(unfinished, "data"), 0o755); err != nil {
-		return "", err
-	}
-	if err := seed(ctx, filepath.Join(unfinished, "data", "vitrine.db"), n); err != nil {
+	if err := seed(ctx, filepath.Join(unfinished, "data", "vitrine.db"), n, nil); err != nil {
 		return "", fmt.Errorf("seed %d images: %w", n, err)
 	}
 	return dir, os.Rename(unfinished, dir)
 }
 
-func seed(ctx context.Context, path string, n int) (err error) {
+// seedOwner is the project of the images.
+const seedOwner = "default"
+
+// seed makes a database of n images; then, unless nil, is called with each in its transaction.
+func seed(ctx context.Context, path string, n int, then func(tx metadata.WriteTx, img *image.Image) error) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
 	if err != nil {
 		return err
@@ -62,8 +66,14 @@ func seed(ctx context.Context, path string, n int) (err error) {
 	for start := 0; start < n; start += batch {
 		err := db.Update(ctx, func(tx metadata.WriteTx) error {
 			for i := start; i < min(n, start+batch); i++ {
-				if err := tx.CreateImage(seedImage(i)); err != nil {
+				img := seedImage(i)
+				if err := tx.CreateImage(img); err != nil {
 					return err
+				}
+				if then != nil {
+					if err := then(tx, img); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -83,7 +93,7 @@ func seedImage(i int) *image.Image {
 	text := hex.EncodeToString(id[:16])
 	img := &image.Image{
 		ID:   image.ID(text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]),
-		Name: &name, Owner: "default", Status: image.Active, Visibility: image.Shared,
+		Name: &name, Owner: seedOwner, Status: image.Active, Visibility: image.Shared,
 		DiskFormat: []string{"qcow2", "raw"}[i%2], ContainerFormat: "bare",
 		Size: &size, VirtualSize: &size, Checksum: text, HashAlgo: "sha512", HashValue: hex.EncodeToString(append(id[:], id[:]...)),
 		Tags: []string{"common", "spread-" + strconv.Itoa(i%100)},
