@@ -219,11 +219,44 @@ func TestWaitingTakesHalfAMinuteInAll(t *testing.T) {
 		}()
 		c, started := dial(), time.Now()
 		defer c.Close()
-		go io.WriteString(c, "GET /v2/images?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		go io.WriteString(c, "GET /v2/images?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if code, body, took := answer(t, c, started); code != http.StatusServiceUnavailable || took != time.Minute/2 {
 			t.Errorf("%d after %s, want 503 after half a minute: %.200s", code, took, body)
 		}
 	})
+}
+
+// TestShortListsDoNotWaitForLongOnes: while all places are taken there is one more for lists of few records.
+func TestShortListsDoNotWaitForLongOnes(t *testing.T) {
+	for _, tt := range []struct {
+		ask  string
+		code int
+		took time.Duration
+	}{
+		{"images?limit=1", http.StatusOK, 0},
+		{"images", http.StatusOK, 0},
+		{"tasks?limit=25", http.StatusOK, 0},
+		{"images?limit=26", http.StatusServiceUnavailable, time.Minute / 2},
+		{"tasks?limit=26", http.StatusServiceUnavailable, time.Minute / 2},
+		{"metadefs/namespaces", http.StatusServiceUnavailable, time.Minute / 2},
+	} {
+		t.Run(tt.ask, func(t *testing.T) {
+			withServer(t, func(c *Config) { c.Images = newFake().as }, func(t *testing.T, s *server, dial func() net.Conn) {
+				for range maxLoading {
+					s.loading <- struct{}{}
+				}
+				c, started := dial(), time.Now()
+				defer c.Close()
+				go io.WriteString(c, "GET /v2/"+tt.ask+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+				if code, body, took := answer(t, c, started); code != tt.code || took != tt.took {
+					t.Errorf("%d after %s, want %d after %s: %.200s", code, took, tt.code, tt.took, body)
+				}
+				if len(s.loading) != maxLoading || len(s.loadingFew) != 0 {
+					t.Errorf("%d and %d places are taken afterwards", len(s.loading), len(s.loadingFew))
+				}
+			})
+		})
+	}
 }
 
 // TestSlowSendersOfLongBodies: the same for documents on their way in.

@@ -104,11 +104,13 @@ type server struct {
 	bodies      *budget       // of long documents that come in
 	answers     *budget       // of long documents that go out
 	loading     chan struct{} // holds one for each list that is being made
+	loadingFew  chan struct{} // holds one for the list of few records that is made while loading is full
 }
 
 const (
 	documentMemory = 64 << 20 // bytes, in either direction
-	maxLoading     = 4        // lists at once, fewer than the database can read
+	maxLoading     = 4        // lists at once: with that of few records fewer than the database can read
+	fewRecords     = 25       // the page of a client that asks for no number
 )
 
 // New checks the Config and returns the handler of every path of the API. Serve it with NewServer.
@@ -123,13 +125,13 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, time.Minute)
 	cfg.Limits.JSONBody = cmp.Or(cfg.Limits.JSONBody, 1<<20)
-	cfg.Limits.PageSize = cmp.Or(cfg.Limits.PageSize, 25)
+	cfg.Limits.PageSize = cmp.Or(cfg.Limits.PageSize, fewRecords)
 	cfg.Limits.MaxPage = cmp.Or(cfg.Limits.MaxPage, 1000)
 	cfg.Limits.RequestID = cmp.Or(cfg.Limits.RequestID, 64)
 
 	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth),
 		bodies: newBudget(documentMemory), answers: newBudget(documentMemory),
-		loading: make(chan struct{}, maxLoading)}
+		loading: make(chan struct{}, maxLoading), loadingFew: make(chan struct{}, 1)}
 	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1}
 	if s.documents.MultiStore {
 		ids := make([]string, len(cfg.Stores))

@@ -24,10 +24,10 @@ func (s *server) listImages(w http.ResponseWriter, r *http.Request) error {
 	return s.writeDocument(w, r, http.StatusOK, func() (document, error) { return s.loadPage(r, q, params) })
 }
 
-// loadPage returns a page as it will be sent. Only maxLoading are made at once: unlike those that wait for a client, they
+// loadPage returns a page as it will be sent. Only a few are made at once: unlike those that wait for a client, they
 // hold more than their text.
 func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (document, error) {
-	leave, err := s.enterLoading(r)
+	leave, err := s.enterLoading(r, q.Limit)
 	if err != nil {
 		return document{}, err
 	}
@@ -39,23 +39,31 @@ func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (do
 	return newDocument(func(dst []byte) []byte { return s.appendPage(dst, q, params, images) }), nil
 }
 
-// enterLoading waits until one of the maxLoading may begin. Call leave at its end. Errors: image.ErrUnavailable when that
-// takes too long.
-func (s *server) enterLoading(r *http.Request) (leave func(), err error) {
+// enterLoading waits until one of the maxLoading lists may begin; one of few records need not wait for long ones. Call leave
+// at its end. Errors: image.ErrUnavailable when that takes too long.
+func (s *server) enterLoading(r *http.Request, records int) (leave func(), err error) {
+	leaveAny := func() { <-s.loading }
 	select {
 	case s.loading <- struct{}{}:
+		return leaveAny, nil
 	default:
-		timeout := time.NewTimer(s.patience(r))
-		defer timeout.Stop()
-		select {
-		case s.loading <- struct{}{}:
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		case <-timeout.C:
-			return nil, errBusy
-		}
 	}
-	return func() { <-s.loading }, nil
+	few := s.loadingFew
+	if records > fewRecords {
+		few = nil // nothing gets through
+	}
+	timeout := time.NewTimer(s.patience(r))
+	defer timeout.Stop()
+	select {
+	case s.loading <- struct{}{}:
+		return leaveAny, nil
+	case few <- struct{}{}:
+		return func() { <-few }, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-timeout.C:
+		return nil, errBusy
+	}
 }
 
 // maxPageJSON bounds the document of a page as image.PageBytes does its text, which may become six times as long.

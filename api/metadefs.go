@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ func showMetadef(load loader) handler {
 func (s *server) writeMetadef(w http.ResponseWriter, m metadefRequest, code int, load loader) error {
 	return s.writeDocument(w, m.Request, code, func() (document, error) {
 		if m.Method == http.MethodGet { // what was done is not refused
-			leave, err := s.enterLoading(m.Request)
+			leave, err := s.enterLoading(m.Request, math.MaxInt)
 			if err != nil {
 				return document{}, err
 			}

@@ -29,7 +29,7 @@ func (s *server) listTasks(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.answer(w, r, func() (any, error) {
-		leave, err := s.enterLoading(r)
+		leave, err := s.enterLoading(r, q.Limit)
 		if err != nil {
 			return nil, err
 		}
