@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 )
 
-// Proxies are those whose word is taken for who the client is and how it reaches the API: X-Forwarded-For, -Proto and
-// -Host. They must set these headers themselves.
+// Proxies are those whose word is taken for who the client is and how it reaches the API: X-Forwarded-For, -Proto, -Host
+// and -Prefix. They must set these headers themselves.
 type Proxies struct {
 	networks []netip.Prefix
 	unix     bool
@@ -93,6 +94,18 @@ func (p Proxies) base(r *http.Request) (scheme, host string) {
 		host = said
 	}
 	return scheme, host
+}
+
+// prefix returns the path below which a proxy serves the API, "" for the root.
+func (p Proxies) prefix(r *http.Request) string {
+	said := strings.TrimRight(nearest(r.Header, "X-Forwarded-Prefix"), "/")
+	if said == "" || path.Clean(said) != said || !p.trusts(r) {
+		return ""
+	}
+	if u, err := url.Parse(said); err != nil || u.EscapedPath() != said || said[0] != '/' {
+		return ""
+	}
+	return said
 }
 
 // nearest returns the last value of a header, which the nearest proxy wrote.

@@ -98,13 +98,14 @@ func versions(base string, multiStore bool) wire.Versions {
 	return list
 }
 
-// baseURL returns the scheme and host by which the client reaches the API.
+// baseURL returns the scheme, host and prefix of the path by which the client reaches the API. Links in documents have none
+// of it: clients append them to the address that they use.
 func (s *server) baseURL(r *http.Request) string {
 	if s.cfg.PublicURL != "" {
 		return s.cfg.PublicURL
 	}
 	scheme, host := s.cfg.Proxies.base(r)
-	return scheme + "://" + host
+	return scheme + "://" + host + s.cfg.Proxies.prefix(r)
 }
 
 // readyTime is how long the healthcheck waits for what it asks. A load balancer does not wait for ever either.
