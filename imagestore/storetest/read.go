@@ -99,6 +99,23 @@ func testReadAt(t *testing.T, s suite) {
 	}
 }
 
+func testReadInOrder(t *testing.T, s suite) {
+	data := Random(7<<20 + 123)
+	_, loc := s.put(t, data)
+	r := s.open(t, loc)
+	var got []byte
+	for p := make([]byte, 100_000); len(got) < len(data); {
+		n, err := r.ReadAt(t.Context(), p, int64(len(got)))
+		if n == 0 || err != nil && err != io.EOF {
+			t.Fatalf("ReadAt(%d) = %d, %v", len(got), n, err)
+		}
+		got = append(got, p[:n]...)
+	}
+	if !bytes.Equal(got, data) {
+		t.Errorf("the store gives %s in parts, want %s", describe(got), describe(data))
+	}
+}
+
 func testReadCancelled(t *testing.T, s suite) {
 	_, loc := s.put(t, Random(100))
 	r := s.open(t, loc)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -25,16 +26,51 @@ type Factory struct {
 // Run tests what the interfaces of package imagestore promise. What a store cannot do (by its type, or by saying
 // errors.ErrUnsupported) is left out.
 func Run(t *testing.T, f Factory) {
-	for _, tt := range []struct {
-		name string
-		test func(*testing.T, suite)
-	}{
+	run(t, slices.Concat(reading, writing), func(t *testing.T) suite { return suite{Factory: f, Writer: f.New(t)} })
+}
+
+// A ReadFactory makes stores that take no data.
+type ReadFactory struct {
+	ID string // of the store, in its locations
+	// New returns a store, and how data gets to where the store finds it.
+	New func(t *testing.T) (store imagestore.Store, publish func(data []byte) image.Location)
+}
+
+// RunRead tests a store that takes no data as Run does others.
+func RunRead(t *testing.T, f ReadFactory) {
+	run(t, reading, func(t *testing.T) suite {
+		store, publish := f.New(t)
+		return suite{Factory: Factory{ID: f.ID}, Writer: published{Store: store, publish: publish}}
+	})
+}
+
+func run(t *testing.T, tests []test, setup func(*testing.T) suite) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { tt.test(t, setup(t)) })
+	}
+}
+
+// A test is one of the suite.
+type test struct {
+	name string
+	test func(*testing.T, suite)
+}
+
+// reading is what every store must pass, writing what those must that take data.
+var (
+	reading = []test{
 		{"sizes", testSizes},
-		{"unknown size", testUnknownSize},
 		{"zeros", testZeros},
 		{"read at any offset", testReadAt},
+		{"read in order", testReadInOrder},
 		{"reads end with the context", testReadCancelled},
 		{"concurrent reads", testConcurrentReads},
+		{"foreign locations", testForeignLocations},
+		{"files", testFile},
+		{"extents", testExtents},
+	}
+	writing = []test{
+		{"unknown size", testUnknownSize},
 		{"an object is never overwritten", testConflict},
 		{"one of many concurrent puts wins", testConcurrentConflict},
 		{"concurrent puts", testConcurrentPuts},
@@ -43,19 +79,12 @@ func Run(t *testing.T, f Factory) {
 		{"a cancelled put leaves nothing", testCancelledPut},
 		{"delete", testDelete},
 		{"locate", testLocate},
-		{"foreign locations", testForeignLocations},
 		{"a restart loses nothing", testReopen},
 		{"space", testSpace},
 		{"audit", testAudit},
 		{"sweep", testSweep},
-		{"files", testFile},
-		{"extents", testExtents},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.test(t, suite{Factory: f, Writer: f.New(t)})
-		})
 	}
-}
+)
 
 // A suite is one test's store.
 type suite struct {
