@@ -46,6 +46,9 @@ type Location struct {
 	Metadata map[string]string // what the store or an operator noted, nil for nothing
 }
 
+// MetadataVersion is what a location's metadata holds by which a store tells later data from this. Clients neither see nor set it.
+const MetadataVersion = "os_glance_version"
+
 // String returns the location for logs and messages, without credentials.
 func (l Location) String() string {
 	u, err := url.Parse(l.URL)
@@ -54,6 +57,9 @@ func (l Location) String() string {
 	}
 	if u.User != nil {
 		u.User = url.User("redacted")
+	}
+	if u.RawQuery != "" { // it may be signed
+		u.RawQuery = "redacted"
 	}
 	return l.Store + ": " + u.String()
 }

@@ -54,6 +54,19 @@ type Writer interface {
 	Locate(obj Object) image.Location
 }
 
+// An Adopter is a Store of data that others put there: a location is added to an image by its URL. A store that reads this machine's
+// disks must never be one, or an image could tell of every file here.
+type Adopter interface {
+	Store
+	// Schemes returns those of the URLs that the store knows, in lower case.
+	Schemes() []string
+	// CheckURL judges a URL when somebody gives it, before anything is read. Error: image.ErrInvalid.
+	CheckURL(ctx context.Context, url string) error
+	// Adopt finds the data at a URL and returns its location, which tells the data from what may lie there later.
+	// Errors: those of CheckURL and of Open.
+	Adopt(ctx context.Context, url string) (image.Location, error)
+}
+
 // An Object names the data of one upload within a store. The store may derive paths from it.
 type Object struct {
 	ImageID image.ID
