@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -37,6 +38,9 @@ func (cfg *Config) finish() error {
 		if quota < -1 {
 			fail("images.%s: %d is no number of them; -1 is any number", key, quota)
 		}
+	}
+	if cfg.Images.HTTPRetries < 0 {
+		fail("images.http_retries: %d is no number of them", cfg.Images.HTTPRetries)
 	}
 	positive(fail, "metadata.keep_changes", cfg.Metadata.KeepChanges)
 	positive(fail, "api.stall_timeout", cfg.API.StallTimeout)
@@ -157,14 +161,16 @@ func (cfg *Config) checkStores() error {
 			wrong = append(wrong, fmt.Errorf("[stores.%s]: a store's id is letters, digits, - and _, and does not begin with os_glance_", id))
 		}
 		if s.Type == "" {
-			s.Type = "file"
+			s.Type = storeFile
 			cfg.Stores[id] = s
 		}
-		if s.Type != "file" {
-			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of file", id, s.Type))
-		}
-		if (s.Path == "") == (len(s.Paths) == 0) {
-			wrong = append(wrong, fmt.Errorf("stores.%s: give either path or paths", id))
+		switch s.Type {
+		case storeFile:
+			wrong = append(wrong, s.checkFile(id))
+		case storeHTTP:
+			wrong = append(wrong, cfg.checkHTTP(id, s))
+		default:
+			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of %s, %s", id, s.Type, storeFile, storeHTTP))
 		}
 		for _, p := range s.directories() {
 			if !filepath.IsAbs(p.Path) {
@@ -181,13 +187,42 @@ func (cfg *Config) checkStores() error {
 			defaults++
 		}
 	}
-	if len(cfg.Stores) == 1 && defaults == 0 {
-		for id, s := range cfg.Stores {
-			s.Default = true
-			cfg.Stores[id] = s
-		}
+	writable := slices.DeleteFunc(slices.Collect(maps.Keys(cfg.Stores)), func(id string) bool { return cfg.Stores[id].Type == storeHTTP })
+	if len(writable) == 1 && defaults == 0 {
+		s := cfg.Stores[writable[0]]
+		s.Default = true
+		cfg.Stores[writable[0]] = s
 	} else if defaults != 1 {
 		wrong = append(wrong, fmt.Errorf("[stores]: exactly one store must say default = true, %d do", defaults))
+	}
+	return errors.Join(wrong...)
+}
+
+func (s StoreConfig) checkFile(id string) error {
+	var wrong []error
+	if (s.Path == "") == (len(s.Paths) == 0) {
+		wrong = append(wrong, fmt.Errorf("stores.%s: give either path or paths", id))
+	}
+	if len(s.AllowedHosts) > 0 || s.Requests != 0 || s.Timeout != 0 {
+		wrong = append(wrong, fmt.Errorf("stores.%s: allowed_hosts, requests and timeout are for stores of the type %s", id, storeHTTP))
+	}
+	return errors.Join(wrong...)
+}
+
+func (cfg *Config) checkHTTP(id string, s StoreConfig) error {
+	var wrong []error
+	if len(s.directories()) > 0 || s.MinFree != 0 {
+		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s has no directory", id, storeHTTP))
+	}
+	if s.Default {
+		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s takes no data, it cannot be the default", id, storeHTTP))
+	}
+	if s.Requests < 0 {
+		wrong = append(wrong, fmt.Errorf("stores.%s.requests: %d is no number of them", id, s.Requests))
+	}
+	filter := cfg.outgoing(s)
+	if _, err := filter.policy(); err != nil {
+		wrong = append(wrong, fmt.Errorf("stores.%s: %w", id, err))
 	}
 	return errors.Join(wrong...)
 }

@@ -68,6 +68,11 @@ type StoreConfig struct {
 	Path        string      `toml:"path"`
 	Paths       []StorePath `toml:"paths"`
 	MinFree     Size        `toml:"min_free"`
+
+	// Of stores that read from web servers.
+	AllowedHosts []string `toml:"allowed_hosts"`
+	Requests     int      `toml:"requests"` // at once, 0 for 16
+	Timeout      Duration `toml:"timeout"`  // of one request, 0 for a minute
 }
 
 // StorePath is one of several directories of a file store.
@@ -82,6 +87,7 @@ type ImagesConfig struct {
 	PropertyQuota    int    `toml:"property_quota"`
 	TagQuota         int    `toml:"tag_quota"`
 	MemberQuota      int    `toml:"member_quota"`
+	HTTPRetries      int    `toml:"http_retries"` // of reading from a store on the web
 	HashingAlgorithm string `toml:"hashing_algorithm"`
 	FormatsConfig
 	DeleteInUse  string `toml:"delete_in_use"` // refuse or trash
@@ -114,7 +120,7 @@ func Default() Config {
 		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, MaxConnections: api.DefaultConnections,
 			StallTimeout: Minute, DrainTimeout: Minute / 2, CORSMaxAge: Hour},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
-		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashingAlgorithm: "sha512",
+		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HTTPRetries: 3, HashingAlgorithm: "sha512",
 			FormatsConfig: defaultFormats(), DeleteInUse: "refuse", BufferMemory: 48 << 20},
 		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),

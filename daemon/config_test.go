@@ -162,6 +162,23 @@ func TestCheck(t *testing.T) {
 		{"database", func(c *Config) { c.Metadata.URL = "mysql://x" }, "metadata.url"},
 		{"store id", func(c *Config) { c.Stores = map[string]StoreConfig{"a b": {Type: "file", Path: "/a"}} }, "a b"},
 		{"store type", func(c *Config) { c.Stores = map[string]StoreConfig{"a": {Type: "tape", Path: "/a"}} }, "tape"},
+		{"a store on the web", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a"}, "web": {Type: "http", AllowedHosts: []string{"*.example.org"}, Requests: 4}}
+		}, ""},
+		{"nothing but the web", func(c *Config) { c.Stores = map[string]StoreConfig{"web": {Type: "http"}} }, "default = true"},
+		{"the web as default", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a"}, "web": {Type: "http", Default: true}}
+		}, "cannot be the default"},
+		{"a directory on the web", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a"}, "web": {Type: "http", Path: "/b"}}
+		}, "no directory"},
+		{"no host", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a"}, "web": {Type: "http", AllowedHosts: []string{"a b"}}}
+		}, "stores.web"},
+		{"hosts of a disk", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a", AllowedHosts: []string{"example.org"}}}
+		}, "are for stores of the type http"},
+		{"negative repetitions", func(c *Config) { c.Images.HTTPRetries = -1 }, "images.http_retries"},
 		{"two defaults", func(c *Config) {
 			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/a"}, "b": {Type: "file", Path: "/b"}}
 		}, "default = true"},

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
+	"github.com/vitrine-image/vitrine/imagestore/httpstore"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -16,13 +18,13 @@ func openStores(ctx context.Context, cfg Config, db metadata.DB, log *slog.Logge
 	var entries []imagestore.Entry
 	var opened []io.Closer
 	for id, sc := range cfg.Stores {
-		store, err := openStore(ctx, id, sc, db, log)
+		store, err := cfg.openStore(ctx, id, sc, db, log)
 		if err != nil {
 			return nil, opened, fmt.Errorf("store %s: %w", id, err)
 		}
 		opened = append(opened, store)
 		entries = append(entries, imagestore.Entry{ID: id, Store: store, Description: sc.Description, Default: sc.Default,
-			Weight: sc.Weight, Local: sc.Type == "file", Type: sc.Type, Properties: sc.properties()})
+			Weight: sc.Weight, Local: sc.Type == storeFile, Type: sc.Type, Properties: sc.properties()})
 	}
 	staging, err := openFileStore(ctx, imagestore.Staging, StoreConfig{Path: cfg.Import.Staging}, db, log)
 	if err != nil {
@@ -41,12 +43,39 @@ type backend interface {
 }
 
 // openStore knows the backends.
-func openStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB, log *slog.Logger) (backend, error) {
+func (cfg *Config) openStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB, log *slog.Logger) (backend, error) {
 	switch sc.Type {
-	case "file":
+	case storeFile:
 		return openFileStore(ctx, id, sc, db, log)
+	case storeHTTP:
+		return cfg.openHTTPStore(id, sc, log)
 	}
 	return nil, fmt.Errorf("there is no type %q", sc.Type)
+}
+
+// The types of stores.
+const (
+	storeFile = "file"
+	storeHTTP = "http"
+)
+
+// outgoing returns the filter of what the store asks for: that of all requests, but for the hosts if it has some of its own.
+func (cfg *Config) outgoing(sc StoreConfig) OutgoingConfig {
+	c := cfg.Outgoing
+	if len(sc.AllowedHosts) > 0 {
+		c.AllowedHosts = sc.AllowedHosts
+	}
+	return c
+}
+
+func (cfg *Config) openHTTPStore(id string, sc StoreConfig, log *slog.Logger) (backend, error) {
+	filter := cfg.outgoing(sc)
+	client, err := filter.open(log)
+	if err != nil {
+		return nil, err
+	}
+	return httpstore.Open(httpstore.Config{ID: id, Client: client, Retries: cfg.Images.HTTPRetries, Requests: sc.Requests,
+		Timeout: time.Duration(sc.Timeout), Logger: log})
 }
 
 func openFileStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB, log *slog.Logger) (backend, error) {
@@ -76,7 +105,9 @@ func openFileStore(ctx context.Context, id string, sc StoreConfig, db metadata.D
 // properties tells operators how a store is configured, in the words that clients know.
 func (sc StoreConfig) properties() map[string]any {
 	switch sc.Type {
-	case "file":
+	case storeHTTP:
+		return map[string]any{"allowed_hosts": sc.AllowedHosts}
+	case storeFile:
 		var dirs any
 		if list := sc.directories(); len(list) == 1 {
 			dirs = list[0].Path

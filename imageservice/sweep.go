@@ -215,10 +215,13 @@ func (s *Service) removeBytes(ctx context.Context, page []image.Garbage) (done [
 
 func (s *Service) removeGarbage(ctx context.Context, g image.Garbage) error {
 	store, ok := s.stores.Get(g.Location.Store)
-	writer, can := store.(imagestore.Writer)
-	if !ok || !can {
+	if !ok {
 		return image.Errorf(image.ErrStoreOffline,
-			"Data of image %s that no record names stays: store %q is not configured or cannot delete", g.ImageID, g.Location.Store)
+			"Data of image %s that no record names stays: store %q is not configured", g.ImageID, g.Location.Store)
+	}
+	writer, deletes := store.(imagestore.Writer)
+	if !deletes {
+		return nil // the data is not ours
 	}
 	if err := writer.Delete(ctx, g.Location); err != nil {
 		return fmt.Errorf("remove data of image %s that no record names: %w", g.ImageID, err)
