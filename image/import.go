@@ -61,9 +61,17 @@ type ImportPlan struct {
 	Steps    []string `json:"steps,omitempty"`    // what was done with it there
 	Failed   []string `json:"failed,omitempty"`   // stores that did not get it
 
+	Signature *ImportSignature `json:"signature,omitempty"` // that the data must have, nil once that was verified
+
 	DiskFormat      string            `json:"disk_format,omitempty"` // of the data as it is by now, "" for that of the image
 	ContainerFormat string            `json:"container_format,omitempty"`
 	Properties      map[string]string `json:"properties,omitempty"` // that the image gets when it becomes active
+}
+
+// An ImportSignature is what there was to verify data with when its import was asked for.
+type ImportSignature struct {
+	Properties  map[string]string `json:"properties"`  // of the image, about its signature
+	Certificate []byte            `json:"certificate"` // X.509
 }
 
 // Plan returns the plan of an import.

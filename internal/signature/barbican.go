@@ -23,17 +23,14 @@ var payloadTypes = []string{"application/octet-stream", "application/pkix-cert",
 type BarbicanConfig struct {
 	Endpoint  string            // such as https://barbican.example.org:9311, with or without /v1
 	Transport http.RoundTripper // nil is http.DefaultTransport
-	// Token returns the token to ask with. It should be the caller's, who then gets no certificate that he may not read.
-	Token   func(ctx context.Context) (string, error)
-	Timeout time.Duration // of a question, 0 is 10 seconds
-	Logger  *slog.Logger  // nil discards
+	Timeout   time.Duration     // of a question, 0 is 10 seconds
+	Logger    *slog.Logger      // nil discards
 }
 
 // Barbican finds certificates among the secrets of OpenStack's key manager. It is safe for concurrent use.
 type Barbican struct {
 	secrets *url.URL
 	client  http.Client
-	token   func(ctx context.Context) (string, error)
 	log     *slog.Logger
 }
 
@@ -43,9 +40,6 @@ func NewBarbican(cfg BarbicanConfig) (*Barbican, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
 		return nil, errors.New("signature: the endpoint is no URL of a Barbican, such as https://barbican.example.org:9311")
 	}
-	if cfg.Token == nil {
-		return nil, errors.New("signature: there is no token to ask Barbican with")
-	}
 	if cfg.Timeout < 0 {
 		return nil, errors.New("signature: the timeout for Barbican is negative")
 	}
@@ -54,7 +48,6 @@ func NewBarbican(cfg BarbicanConfig) (*Barbican, error) {
 	}
 	return &Barbican{
 		secrets: u.JoinPath("secrets"),
-		token:   cfg.Token,
 		log:     cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		client: http.Client{
 			Transport: cfg.Transport,
@@ -65,11 +58,10 @@ func NewBarbican(cfg BarbicanConfig) (*Barbican, error) {
 	}, nil
 }
 
-// Certificate fetches the payload of the secret.
-func (b *Barbican) Certificate(ctx context.Context, id image.ID) (*x509.Certificate, error) {
-	token, err := b.token(ctx)
-	if err != nil {
-		return nil, b.unavailable(ctx, id, err)
+// Certificate fetches the payload of the secret, with the token of the caller, who gets none that he may not read.
+func (b *Barbican) Certificate(ctx context.Context, token image.Secret, id image.ID) (*x509.Certificate, error) {
+	if token == "" {
+		return nil, image.Errorf(image.ErrInvalid, "The certificate %s is in the key manager, which is asked with a token of Keystone: this request has none", id)
 	}
 	for _, accept := range payloadTypes {
 		status, data, err := b.get(ctx, id, token, accept)
@@ -92,12 +84,12 @@ func (b *Barbican) Certificate(ctx context.Context, id image.ID) (*x509.Certific
 	return nil, image.Errorf(image.ErrInvalid, "The secret %s, which %s names, is no certificate", id, CertificateID)
 }
 
-func (b *Barbican) get(ctx context.Context, id image.ID, token, accept string) (status int, data []byte, err error) {
+func (b *Barbican) get(ctx context.Context, id image.ID, token image.Secret, accept string) (status int, data []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.secrets.JoinPath(string(id), "payload").String(), nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	req.Header.Set("X-Auth-Token", token)
+	req.Header.Set("X-Auth-Token", string(token))
 	req.Header.Set("Accept", accept)
 	resp, err := b.client.Do(req)
 	if err != nil {

@@ -45,9 +45,6 @@ func (b *barbican) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func open(t *testing.T, cfg signature.BarbicanConfig) *signature.Barbican {
 	t.Helper()
-	if cfg.Token == nil {
-		cfg.Token = func(context.Context) (string, error) { return "the caller's", nil }
-	}
 	b, err := signature.NewBarbican(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +75,7 @@ func TestBarbican(t *testing.T) {
 		server := httptest.NewServer(&tt.server)
 		for _, path := range []string{"/key-manager", "/key-manager/", "/key-manager/v1", "/key-manager/v1/"} {
 			b := open(t, signature.BarbicanConfig{Endpoint: server.URL + path, Transport: server.Client().Transport})
-			got, err := b.Certificate(t.Context(), id)
+			got, err := b.Certificate(t.Context(), "the caller's", id)
 			if tt.want == nil && (err != nil || !got.Equal(cert.cert)) || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("%s: %v, want %v", tt.what, err, tt.want)
 			}
@@ -103,25 +100,23 @@ func TestBarbicanThatDoesNotAnswer(t *testing.T) {
 		return nil, r.Context().Err()
 	})
 	b := open(t, signature.BarbicanConfig{Endpoint: "https://barbican.example", Transport: hangs, Timeout: time.Millisecond, Logger: logger})
-	if _, err := b.Certificate(t.Context(), id); !errors.Is(err, image.ErrUnavailable) || !strings.Contains(log.String(), "barbican.example") {
+	if _, err := b.Certificate(t.Context(), "the caller's", id); !errors.Is(err, image.ErrUnavailable) || !strings.Contains(log.String(), "barbican.example") {
 		t.Errorf("no answer in time: %v, logged %s", err, &log)
 	}
 	cut := transport(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader("half"), broken{}))}, nil
 	})
 	b = open(t, signature.BarbicanConfig{Endpoint: "https://barbican.example", Transport: cut, Logger: logger})
-	if _, err := b.Certificate(t.Context(), id); !errors.Is(err, image.ErrUnavailable) {
+	if _, err := b.Certificate(t.Context(), "the caller's", id); !errors.Is(err, image.ErrUnavailable) {
 		t.Errorf("an answer cut short: %v", err)
 	}
-	b = open(t, signature.BarbicanConfig{Endpoint: "https://barbican.example", Logger: logger,
-		Token: func(context.Context) (string, error) { return "", errors.New("no Keystone") }})
-	if _, err := b.Certificate(t.Context(), id); !errors.Is(err, image.ErrUnavailable) || !strings.Contains(log.String(), "no Keystone") {
-		t.Errorf("no token: %v, logged %s", err, &log)
+	if _, err := b.Certificate(t.Context(), "", id); !errors.Is(err, image.ErrInvalid) || !strings.Contains(err.Error(), "token") {
+		t.Errorf("no token: %v", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	b = open(t, signature.BarbicanConfig{Endpoint: "https://barbican.example", Transport: hangs})
-	if _, err := b.Certificate(ctx, id); !errors.Is(err, context.Canceled) {
+	if _, err := b.Certificate(ctx, "the caller's", id); !errors.Is(err, context.Canceled) {
 		t.Errorf("the request was given up: %v", err)
 	}
 	if strings.Contains(log.String(), "the caller's") {
@@ -134,14 +129,12 @@ type broken struct{}
 func (broken) Read([]byte) (int, error) { return 0, fmt.Errorf("connection reset") }
 
 func TestBarbicanRefusesBadSettings(t *testing.T) {
-	token := func(context.Context) (string, error) { return "", nil }
 	for what, cfg := range map[string]signature.BarbicanConfig{
-		"no endpoint":        {Token: token},
-		"no scheme":          {Token: token, Endpoint: "barbican.example.org"},
-		"another scheme":     {Token: token, Endpoint: "ftp://barbican.example.org"},
-		"a password":         {Token: token, Endpoint: "http://user:password@barbican.example.org"},
-		"no token":           {Endpoint: "http://barbican.example.org"},
-		"a negative timeout": {Token: token, Endpoint: "http://barbican.example.org", Timeout: -1},
+		"no endpoint":        {},
+		"no scheme":          {Endpoint: "barbican.example.org"},
+		"another scheme":     {Endpoint: "ftp://barbican.example.org"},
+		"a password":         {Endpoint: "http://user:password@barbican.example.org"},
+		"a negative timeout": {Endpoint: "http://barbican.example.org", Timeout: -1},
 	} {
 		if _, err := signature.NewBarbican(cfg); err == nil || strings.Contains(err.Error(), "password") {
 			t.Errorf("%s: %v", what, err)

@@ -35,7 +35,7 @@ func OpenDirectory(path string, log *slog.Logger) (*Directory, error) {
 }
 
 // Certificate reads the file of that name. Symbolic links may lead to other files of the directory only.
-func (d *Directory) Certificate(ctx context.Context, id image.ID) (*x509.Certificate, error) {
+func (d *Directory) Certificate(ctx context.Context, _ image.Secret, id image.ID) (*x509.Certificate, error) {
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
 		return nil, d.unavailable(ctx, id, err)

@@ -52,7 +52,7 @@ func TestHowto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := v.Certificate(t.Context(), s)
+	cert, err := v.Certificate(t.Context(), "", s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 // Package signature verifies the signatures that images carry in four properties: they name a certificate, how the data
 // was hashed, and hold the signature of that hash. What OpenStack's cursive accepts is accepted, and little else.
 //
-// An upload asks Parse what there is to verify, Verifier.Certificate for the certificate before the first byte, feeds
-// Signature.Hash while the data streams through, and asks Signature.Verify at its end.
+// An upload asks Verifier.Check before the first byte what there is to verify, feeds Check.Hash while the data streams
+// through, and asks Check.Verify at its end. An import records the Check, and resumes it when the data comes.
 package signature
 
 import (
@@ -27,6 +27,8 @@ const (
 	CertificateID = "img_signature_certificate_uuid"
 )
 
+var names = []string{Value, HashMethod, KeyType, CertificateID}
+
 // methods are the values of HashMethod. MD5 and SHA-1 were never among them.
 var methods = map[string]crypto.Hash{
 	"SHA-224": crypto.SHA224,
@@ -46,7 +48,7 @@ type Signature struct {
 
 // Parse returns the signature that the properties hold, nil when one of the four is not there. Errors: image.ErrInvalid.
 func Parse(properties map[string]string) (*Signature, error) {
-	for _, name := range []string{Value, HashMethod, KeyType, CertificateID} {
+	for _, name := range names {
 		if _, there := properties[name]; !there {
 			return nil, nil
 		}

@@ -16,9 +16,9 @@ import (
 
 // Certificates finds certificates; see Directory and Barbican. It is safe for concurrent use.
 type Certificates interface {
-	// Certificate returns the certificate of that id. Errors: image.ErrInvalid when there is none that this caller may
-	// use, image.ErrUnavailable when that cannot be told now.
-	Certificate(ctx context.Context, id image.ID) (*x509.Certificate, error)
+	// Certificate returns the certificate of that id to who has the token. Errors: image.ErrInvalid when there is none that he
+	// may use, image.ErrUnavailable when that cannot be told now.
+	Certificate(ctx context.Context, token image.Secret, id image.ID) (*x509.Certificate, error)
 }
 
 // Config says which certificates count.
@@ -58,12 +58,12 @@ func New(cfg Config) (*Verifier, error) {
 
 // Certificate returns the certificate with which the signature is to be verified: valid now, trusted, for signatures, and
 // with a key of the right type. Errors: image.ErrInvalid, image.ErrUnavailable.
-func (v *Verifier) Certificate(ctx context.Context, s *Signature) (*x509.Certificate, error) {
+func (v *Verifier) Certificate(ctx context.Context, token image.Secret, s *Signature) (*x509.Certificate, error) {
 	if v.certificates == nil {
 		return nil, image.Errorf(image.ErrInvalid,
 			"This service knows no certificates, so it cannot verify the signature of the image; without the property %s it takes the image unverified", Value)
 	}
-	cert, err := v.certificates.Certificate(ctx, s.Certificate)
+	cert, err := v.certificates.Certificate(ctx, token, s.Certificate)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,9 @@ import (
 // one is the only certificate there is.
 type one struct{ cert *x509.Certificate }
 
-func (o one) Certificate(context.Context, image.ID) (*x509.Certificate, error) { return o.cert, nil }
+func (o one) Certificate(context.Context, image.Secret, image.ID) (*x509.Certificate, error) {
+	return o.cert, nil
+}
 
 var (
 	start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -123,7 +125,7 @@ func TestCertificatesAreChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cert, err := v.Certificate(t.Context(), parse(t, "ECC_SECP384R1", "SHA-256", "AAAA"))
+		cert, err := v.Certificate(t.Context(), "", parse(t, "ECC_SECP384R1", "SHA-256", "AAAA"))
 		if tt.want == "" && (err != nil || cert != tt.cert.cert) {
 			t.Errorf("%s: %v", tt.what, err)
 		}
@@ -132,7 +134,7 @@ func TestCertificatesAreChecked(t *testing.T) {
 		}
 	}
 	v, _ := signature.New(signature.Config{Certificates: one{good.cert}, Now: func() time.Time { return now }})
-	if _, err := v.Certificate(t.Context(), parse(t, "RSA-PSS", "SHA-256", "AAAA")); !errors.Is(err, image.ErrInvalid) {
+	if _, err := v.Certificate(t.Context(), "", parse(t, "RSA-PSS", "SHA-256", "AAAA")); !errors.Is(err, image.ErrInvalid) {
 		t.Errorf("a key of another type: %v", err)
 	}
 }
@@ -142,7 +144,7 @@ func TestWithoutCertificatesSignedImagesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Certificate(t.Context(), parse(t, "RSA-PSS", "SHA-256", "AAAA")); !errors.Is(err, image.ErrInvalid) {
+	if _, err := v.Certificate(t.Context(), "", parse(t, "RSA-PSS", "SHA-256", "AAAA")); !errors.Is(err, image.ErrInvalid) {
 		t.Errorf("Certificate = %v", err)
 	}
 }
@@ -175,7 +177,7 @@ func TestADirectoryOfCertificates(t *testing.T) {
 	path := func(extension string) string { return filepath.Join(dir, id+extension) }
 	want := func(what string, want *authority) {
 		t.Helper()
-		cert, err := d.Certificate(t.Context(), id)
+		cert, err := d.Certificate(t.Context(), "", id)
 		switch {
 		case want == nil && !errors.Is(err, image.ErrInvalid):
 			t.Errorf("%s: %v, want image.ErrInvalid", what, err)
@@ -202,20 +204,20 @@ func TestADirectoryOfCertificates(t *testing.T) {
 	if err := os.Symlink(outside, path(".pem")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Certificate(t.Context(), id); !errors.Is(err, image.ErrUnavailable) || !strings.Contains(log.String(), "escapes") {
+	if _, err := d.Certificate(t.Context(), "", id); !errors.Is(err, image.ErrUnavailable) || !strings.Contains(log.String(), "escapes") {
 		t.Errorf("a link that leads out: %v, logged %s", err, &log)
 	}
 	os.Remove(path(".pem"))
 	if err := os.Mkdir(path(".pem"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Certificate(t.Context(), id); !errors.Is(err, image.ErrUnavailable) {
+	if _, err := d.Certificate(t.Context(), "", id); !errors.Is(err, image.ErrUnavailable) {
 		t.Errorf("a directory: %v", err)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Certificate(t.Context(), id); !errors.Is(err, image.ErrUnavailable) || strings.Contains(err.Error(), dir) {
+	if _, err := d.Certificate(t.Context(), "", id); !errors.Is(err, image.ErrUnavailable) || strings.Contains(err.Error(), dir) {
 		t.Errorf("the directory is gone: %v, want image.ErrUnavailable without the path", err)
 	}
 	if _, err := signature.OpenDirectory(dir, nil); !errors.Is(err, os.ErrNotExist) {
