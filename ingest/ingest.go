@@ -1,5 +1,5 @@
 // Package ingest brings one stream of bytes into a store, in a single pass: it counts them against the limits, looks at
-// their format, makes both hashes and stores them, all at the same time and out of the same buffers. Uploads and imports
+// their format, makes the hashes, verifies the signature and stores them, all at the same time and out of the same buffers. Uploads and imports
 // use it alike. Start reading at Ingester.Copy; transfer has the goroutines.
 package ingest
 
@@ -15,6 +15,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/hashes"
+	"github.com/vitrine-image/vitrine/internal/signature"
 )
 
 // A Config says how an Ingester works.
@@ -51,6 +52,8 @@ type Request struct {
 	DiskFormat      string // as declared
 	ContainerFormat string
 	Encrypted       bool // raw data may be a LUKS volume, whose key is kept elsewhere
+
+	Signature *signature.Check // that the data must have, nil for none
 }
 
 // A Result is what is known of data that was stored.
@@ -85,7 +88,7 @@ func New(cfg Config) (*Ingester, error) {
 
 // Copy stores all of req.Body. When it returns nil the bytes survive a power cut; when it fails nothing of them is left,
 // and none of its goroutines either. When ctx ends, the error is its cause. A panic over the bytes is an error.
-// Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced; image.ErrInterrupted when Body
+// Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced, and for those that were not signed; image.ErrInterrupted when Body
 // breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong format
 // or for content that is unsafe, as soon as its bytes tell; those of Put.
 func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {

@@ -30,8 +30,8 @@ func (t *transfer) asSource() imagestore.Source {
 
 func (s *source) Size() int64 { return s.transfer.req.Size }
 
-// Next implements imagestore.Source. It says io.EOF only when all is checked and hashed, so that a store never publishes
-// what is refused.
+// Next implements imagestore.Source. It says io.EOF only when all is checked, hashed and verified, so that a store never
+// publishes what is refused.
 func (s *source) Next(ctx context.Context) ([]byte, error) {
 	s.release()
 	select {
@@ -46,6 +46,10 @@ func (s *source) Next(ctx context.Context) ([]byte, error) {
 	s.transfer.working.Wait()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if err := s.transfer.verify(); err != nil {
+		s.transfer.cancel(err)
+		return nil, err
 	}
 	s.ended = true
 	return nil, io.EOF

@@ -31,7 +31,7 @@ type transfer struct {
 	declared  diskformat.Declaration
 	inspector *diskformat.Inspector
 	algo      string
-	sums      []hash.Hash    // MD5 and the secure one
+	sums      []hash.Hash    // MD5, the secure one, and that of the signature if it is another
 	consumers []chan *buffer // of the hashes, and last of the store
 	count     int64          // bytes that came
 	source    source
@@ -48,6 +48,9 @@ func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCause
 		inspector: diskformat.NewInspector(in.formats),
 		algo:      in.algo,
 		sums:      []hash.Hash{md5.New(), hashes.New(in.algo)},
+	}
+	if req.Signature != nil && req.Signature.HashAlgo() != in.algo {
+		t.sums = append(t.sums, req.Signature.Hash())
 	}
 	t.source.transfer = t
 	for range len(t.sums) + 1 {
@@ -195,6 +198,14 @@ func (t *transfer) checkFormat() error {
 		return image.Errorf(image.ErrUnsupportedContent, "The data cannot be stored as %s: %v", t.req.DiskFormat, err)
 	}
 	return nil
+}
+
+// verify refuses data that was not signed. It is asked when all is hashed.
+func (t *transfer) verify() error {
+	if t.req.Signature == nil {
+		return nil
+	}
+	return t.req.Signature.Verify(t.sums[len(t.sums)-1].Sum(nil))
 }
 
 // hand gives a filled buffer to every consumer.

@@ -1,0 +1,58 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
+)
+
+// TestSignatures verifies with a hash of its own, and with the one that is made anyway.
+func TestSignatures(t *testing.T) {
+	data := storetest.Random(3*bufferSize + 77)
+	signer := signaturetest.Default()
+	check, err := signaturetest.Verifier(t, signer).Check(t.Context(), "", signer.Properties(t, data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for algo, hashes := range map[string]int{"sha512": 3, check.HashAlgo(): 2} {
+		in, store := newIngester(t, Config{HashAlgo: algo}), newStore(t)
+		req := upload(store, bytes.NewReader(data))
+		req.Signature = check
+		got, err := in.Copy(t.Context(), req)
+		if err != nil {
+			t.Fatalf("%s: %v", algo, err)
+		}
+		checkStored(t, store, got.Location, data)
+		if got.HashAlgo != algo {
+			t.Errorf("os_hash_algo = %s, want %s", got.HashAlgo, algo)
+		}
+		if n := len(newTransfer(in, req, nil, nil).sums); n != hashes {
+			t.Errorf("%s: %d hashes, want %d", algo, n, hashes)
+		}
+	}
+	for name, wrong := range map[string][]byte{
+		"one bit":     append(bytes.Clone(data[:len(data)-1]), data[len(data)-1]^1),
+		"one byte":    data[:len(data)-1],
+		"more":        append(bytes.Clone(data), 0),
+		"nothing":     nil,
+		"other bytes": []byte("other bytes"),
+	} {
+		for _, algo := range []string{"sha512", check.HashAlgo()} {
+			t.Run(fmt.Sprint(name, " ", algo), func(t *testing.T) {
+				in, store := newIngester(t, Config{HashAlgo: algo}), newStore(t)
+				req := upload(store, bytes.NewReader(wrong))
+				req.Signature = check
+				if _, err := in.Copy(t.Context(), req); !errors.Is(err, image.ErrInvalid) || !strings.Contains(err.Error(), "Signature verification") {
+					t.Errorf("Copy = %v, want %v", err, image.ErrInvalid)
+				}
+				checkNothingLeft(t, in, store)
+			})
+		}
+	}
+}
