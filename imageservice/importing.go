@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/signature"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -59,7 +60,8 @@ func (s *Service) OpenImported(ctx context.Context, img *image.Image) (imagestor
 
 // Receive stores the data of req, of which Store and Object are set here, in a store or the staging area, and records that with
 // the plan. What is stored besides other copies must be equal to them. The image becomes active with the last of the plan's
-// stores, or with the first one if others may fail. When it fails nothing is left.
+// stores, or with the first one if others may fail. The plan's signature is verified with the first data that comes: what is made
+// of that afterwards has other bytes. When it fails nothing is left.
 func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, storeID string, req ingest.Request) error {
 	img, err := s.ImportedImage(ctx, task)
 	if err != nil {
@@ -76,6 +78,9 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 		Reserved: min(max(req.Size, 0), maxReserved)}
 	s.remember(res.ID, cancel)
 	defer s.forget(res.ID)
+	if req.Signature, err = signature.Resume(plan.Signature); err != nil {
+		return err
+	}
 	if img, err = s.reserveImport(ctx, task, &res, writer); err != nil {
 		return err
 	}
@@ -95,6 +100,7 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 		err = s.recordCopy(ctx, task, plan, res, req, result)
 	}
 	if err == nil {
+		plan.Signature = nil
 		s.log.InfoContext(ctx, "image data imported", "image_id", img.ID, "task_id", task.ID, "store", storeID, "bytes", result.Size)
 		return nil
 	}
@@ -167,7 +173,7 @@ func (s *Service) recordFetched(ctx context.Context, task *image.Task, plan *ima
 			return err
 		}
 		done := *plan
-		done.Staged = true
+		done.Staged, done.Signature = true, nil
 		return cmp.Or(s.savePlan(tx, task.ID, &done), tx.RemoveUpload(res.ID),
 			tx.SaveStaged(image.Staged{Number: img.Number, ImageID: img.ID, Location: result.Location, Size: result.Size, Since: s.timestamp()}))
 	})
@@ -187,7 +193,9 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 		if err != nil {
 			return err
 		}
-		if err := s.savePlan(tx, task.ID, plan); err != nil {
+		saved := *plan
+		saved.Signature = nil
+		if err := s.savePlan(tx, task.ID, &saved); err != nil {
 			return err
 		}
 		if err := addCopy(img, result); err != nil {

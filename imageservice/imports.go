@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/requestid"
+	"github.com/vitrine-image/vitrine/internal/signature"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
 )
@@ -26,7 +27,7 @@ const (
 // Errors, in the order in which they are looked for: image.ErrInvalid for a method that is not enabled; image.ErrNotFound;
 // image.ErrConflict when the image's status or formats do not allow the method; image.ErrForbidden; image.ErrConflict while
 // another import is under way, and for an unknown store; image.ErrInvalid for stores that cannot take the data, and for a URL
-// that is refused; image.ErrTooLarge over a quota.
+// that is refused; image.ErrInvalid and image.ErrUnavailable for a signature that cannot be verified; image.ErrTooLarge over a quota.
 func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) error {
 	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
 		return image.Errorf(image.ErrInvalid, "Unknown import method name '%s'.", imp.Method)
@@ -57,7 +58,11 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		if imp.URL, err = s.sourceOf(ctx, imp); err != nil || len(stores) == 0 {
 			return err
 		}
-		task, err := s.newImport(ctx, seen, imp, stores)
+		check, err := s.signatureOf(ctx, seen, imp)
+		if err != nil {
+			return err
+		}
+		task, err := s.newImport(ctx, seen, imp, stores, check)
 		if err != nil {
 			return err
 		}
@@ -251,6 +256,15 @@ func (s *Session) sourceOf(ctx context.Context, imp image.Import) (string, error
 	return "", nil
 }
 
+// signatureOf returns how the data is to be verified, nil if it is not: copies are of what was verified when it came. It is asked
+// now, as long as the caller's token is known.
+func (s *Session) signatureOf(ctx context.Context, img *image.Image, imp image.Import) (*signature.Check, error) {
+	if imp.Method == image.ImportCopy {
+		return nil, nil
+	}
+	return s.svc.signatures.Check(ctx, s.caller.Token, img.Properties)
+}
+
 // checkSource refuses to look for an image of another region if it is not said which. Error: image.ErrInvalid.
 func checkSource(imp image.Import) error {
 	switch {
@@ -266,7 +280,7 @@ func checkSource(imp image.Import) error {
 }
 
 // newImport returns the task of an import.
-func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Import, stores []string) (*image.Task, error) {
+func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Import, stores []string, check *signature.Check) (*image.Task, error) {
 	method := map[string]string{"name": imp.Method}
 	switch imp.Method {
 	case image.ImportURL:
@@ -287,7 +301,7 @@ func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Imp
 	task := &image.Task{ID: image.NewID(), Type: image.TaskImageImport, Status: image.TaskPending, Owner: s.caller.ProjectID,
 		UserID: s.caller.UserID, RequestID: requestid.From(ctx), ImageID: img.ID, Input: input, CreatedAt: now, UpdatedAt: now}
 	return task, task.SetPlan(&image.ImportPlan{Method: imp.Method, URL: imp.URL, Source: imp.Source, Stores: stores, AllowFailure: imp.AllowFailure,
-		Roles: s.caller.Roles, Staged: imp.Method == image.ImportStaged})
+		Roles: s.caller.Roles, Staged: imp.Method == image.ImportStaged, Signature: check.Record()})
 }
 
 // begin records that the import has begun.

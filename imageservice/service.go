@@ -15,6 +15,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/signature"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	Policy *policy.Enforcer
 	// Protections say which properties they may read and write; nil for all.
 	Protections *policy.Protections
+	// Signatures verifies the data of signed images; nil refuses it.
+	Signatures *signature.Verifier
 	// TrashInUse lets DELETE succeed for an image that is open through the mount: its bytes stay until the last
 	// handle is closed. Otherwise such a DELETE is refused.
 	TrashInUse bool
@@ -63,6 +66,7 @@ type Service struct {
 	trash       bool
 	policy      *policy.Enforcer
 	protections *policy.Protections
+	signatures  *signature.Verifier
 	log         *slog.Logger
 	now         func() time.Time
 	holds       *holds
@@ -94,7 +98,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("imageservice: the instance has no name")
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits, formats: cfg.Formats, quotas: cfg.Quotas,
-		policy: cfg.Policy, protections: cfg.Protections,
+		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures,
 		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc),
 		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
@@ -109,6 +113,11 @@ func New(cfg Config) (*Service, error) {
 	}
 	if s.protections == nil {
 		if s.protections, err = policy.OpenProtections(policy.ProtectionsConfig{}); err != nil {
+			return nil, err
+		}
+	}
+	if s.signatures == nil {
+		if s.signatures, err = signature.New(signature.Config{}); err != nil {
 			return nil, err
 		}
 	}

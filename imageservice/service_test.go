@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
 	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
 )
@@ -69,7 +70,8 @@ func openImports(t *testing.T, db metadata.DB, dir string, wrap func(id string, 
 		}
 		entries = append(entries, imagestore.Entry{ID: id, Store: store, Default: id == "local", Local: true})
 	}
-	return openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: anyURL, FindRegion: anyRegion}}, entries...)
+	return openWith(t, imageservice.Config{DB: db, Signatures: signaturetest.Verifier(t, signaturetest.Default()),
+		Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: anyURL, FindRegion: anyRegion}}, entries...)
 }
 
 func anyRegion(context.Context, image.Caller, string, string) (string, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/signature"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
 )
@@ -29,7 +30,7 @@ type Upload struct {
 // cut; when it fails, the image is queued again and the bytes are gone. The record of the reservation comes first, the
 // bytes second, and the record that says active last.
 // Errors: image.ErrConflict when the image is not queued, image.ErrInvalid for a size that is not the announced one,
-// image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrInterrupted when the body breaks off,
+// or a signature that does not fit, image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrInterrupted when the body breaks off,
 // image.ErrGone when the image is deleted meanwhile, image.ErrStoreReadOnly, image.ErrStoreOffline, image.ErrUnavailable.
 func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
 	size, err := s.svc.announcedSize(up)
@@ -59,7 +60,7 @@ func (in intake) staging() bool { return in.storeID == imagestore.Staging }
 func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in intake) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	res, img, err := s.reserve(ctx, id, in, cancel)
+	res, img, check, err := s.reserve(ctx, id, in, cancel)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 	record := s.svc.recordStaged
 	if !in.staging() {
 		req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat
-		req.Encrypted = img.Encrypted()
+		req.Encrypted, req.Signature = img.Encrypted(), check
 		record = s.svc.activate
 	}
 	result, err := s.svc.ingest.Copy(ctx, req)
@@ -135,9 +136,10 @@ func (s *Service) target(id string) (string, imagestore.Writer, error) {
 	return id, writer, nil
 }
 
-// reserve moves the image out of queued and records where the bytes will go, before one is written.
+// reserve moves the image out of queued and records where the bytes will go, before one is written. How they are to be verified
+// is decided by the image as it is then.
 func (s *Session) reserve(ctx context.Context, id image.ID, in intake,
-	cancel context.CancelCauseFunc) (res image.Upload, img *image.Image, err error) {
+	cancel context.CancelCauseFunc) (res image.Upload, img *image.Image, check *signature.Check, err error) {
 	next := image.Upload{ID: rand.Text(), ImageID: id, Store: in.storeID, Instance: s.svc.instance, Bytes: in.size,
 		Reserved: min(max(in.size, 0), maxReserved)}
 	plain := in.store.Locate(imagestore.Object{ImageID: id, Name: string(id)}) // a disk that is slow must not hold up all writers
@@ -150,6 +152,9 @@ func (s *Session) reserve(ctx context.Context, id image.ID, in intake,
 		}
 		if seen.Status != image.Queued {
 			return image.Errorf(image.ErrConflict, "Image %s is %s: data can be uploaded only while it is queued", id, seen.Status)
+		}
+		if check, err = s.svc.signatures.Check(ctx, s.caller.Token, seen.Properties); err != nil {
+			return err
 		}
 		if quota, err = s.svc.quotaOf(ctx, seen.Owner); err != nil {
 			return err
@@ -171,7 +176,7 @@ func (s *Session) reserve(ctx context.Context, id image.ID, in intake,
 	case in.size < 0 && quota.limits(in.storeID):
 		s.svc.watchGrowth(res, img.Owner)
 	}
-	return res, img, err
+	return res, img, check, err
 }
 
 // beginUpload records the reservation res if the quota has room for it. plain is where its object would be.

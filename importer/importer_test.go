@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
+	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadata/faultdb"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
@@ -84,7 +85,8 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 	t.Cleanup(outgoing.Close)
 	limits := &quota{imageservice.NoQuota}
 	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits,
-		Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther}})
+		Signatures: signaturetest.Verifier(t, signaturetest.Default()),
+		Import:     imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -547,7 +549,8 @@ func faultLife(t *testing.T, what string, imp image.Import, faulty, db metadata.
 	l := newLab(t, faulty, dir, wrap)
 	id := image.NewID()
 	ctx := t.Context()
-	_, err := l.Create(ctx, id, []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"}, {Op: image.EditAdd, Name: "container_format", Value: "bare"}})
+	_, err := l.Create(ctx, id, append(signaturetest.Default().Edits(t, data),
+		image.Edit{Op: image.EditAdd, Name: "disk_format", Value: "raw"}, image.Edit{Op: image.EditAdd, Name: "container_format", Value: "bare"}))
 	switch {
 	case err != nil:
 	case imp.Method == image.ImportStaged:

@@ -36,6 +36,11 @@ func (j *job) work(ctx context.Context) error {
 			return err
 		}
 	}
+	if !direct {
+		if err := j.verifyStaged(ctx); err != nil {
+			return err
+		}
+	}
 	if err := j.runPlugins(ctx); err != nil {
 		return err
 	}

@@ -40,7 +40,8 @@ type Images interface {
 	Download(ctx context.Context, id image.ID) ([]byte, error)
 }
 
-// Run runs the suite. open returns a service without images; it is called once for each test.
+// Run runs the suite. open returns a service without images that has the certificate of signaturetest.Default; it is called once
+// for each test.
 func Run(t *testing.T, open func(t *testing.T) Images) {
 	for name, test := range map[string]func(t *testing.T, images Images){
 		"CreateAndGet":            createAndGet,
@@ -59,6 +60,10 @@ func Run(t *testing.T, open func(t *testing.T) Images) {
 		"UploadThatBreaksOff":     uploadThatBreaksOff,
 		"UploadOfAnotherFormat":   uploadOfAnotherFormat,
 		"DeletedWhileUploading":   deletedWhileUploading,
+		"SignedUpload":            signedUpload,
+		"SignedOddly":             signedOddly,
+		"SignedByHalf":            signedByHalf,
+		"SignedAnewMeanwhile":     signedAnewMeanwhile,
 		"NoData":                  noData,
 		"Deactivate":              deactivate,
 		"Protected":               protected,
@@ -288,15 +293,7 @@ func uploadNeedsFormats(t *testing.T, images Images) {
 // notice that the client is gone.
 func wantQueued(t *testing.T, images Images, id image.ID) {
 	t.Helper()
-	img := get(t, images, id)
-	for img.Uploading() && t.Context().Err() == nil {
-		img = get(t, images, id)
-	}
-	if img.Status != image.Queued || img.Size != nil || img.VirtualSize != nil || img.Checksum != "" || img.HashValue != "" {
-		t.Errorf("after a failed upload image = %+v", img)
-	}
-	_, err := images.Download(t.Context(), id)
-	wantErr(t, "download after a failed upload", err, image.ErrNoData)
+	img := wantNoData(t, images, id)
 	edits := []image.Edit{}
 	if img.ContainerFormat == "" {
 		edits = append(edits, add("container_format", "bare"))
@@ -306,6 +303,21 @@ func wantQueued(t *testing.T, images Images, id image.ID) {
 		t.Error(err)
 	}
 	upload(t, images, id, []byte("second try"))
+}
+
+// wantNoData checks that nothing is left of a failed upload.
+func wantNoData(t *testing.T, images Images, id image.ID) *image.Image {
+	t.Helper()
+	img := get(t, images, id)
+	for img.Uploading() && t.Context().Err() == nil {
+		img = get(t, images, id)
+	}
+	if img.Status != image.Queued || img.Size != nil || img.VirtualSize != nil || img.Checksum != "" || img.HashValue != "" {
+		t.Errorf("after a failed upload image = %+v", img)
+	}
+	_, err := images.Download(t.Context(), id)
+	wantErr(t, "download after a failed upload", err, image.ErrNoData)
+	return img
 }
 
 func uploadOnlyOnce(t *testing.T, images Images) {
