@@ -218,5 +218,6 @@ func (cfg *Config) tryFiles(log *slog.Logger) error {
 		rules.Close()
 	}
 	_, tlsErr := cfg.API.openTLS(log)
-	return errors.Join(authErr, policyErr, tlsErr)
+	_, signaturesErr := cfg.openSignatures(log)
+	return errors.Join(authErr, policyErr, tlsErr, signaturesErr)
 }

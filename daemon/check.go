@@ -73,6 +73,7 @@ func (cfg *Config) finish() error {
 	}
 	cfg.API.checkTLS(fail)
 	cfg.Policy.check(fail)
+	cfg.checkSignatures(fail)
 	cfg.checkClients(fail)
 	if err := cfg.checkMount(); err != nil {
 		fail("%w", err)

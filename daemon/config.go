@@ -16,19 +16,20 @@ import (
 // Config is the configuration file. Every key is explained in vitrined.toml beside this file; Default has the values of
 // those that are left out.
 type Config struct {
-	Data     string                 `toml:"data"`
-	API      APIConfig              `toml:"api"`
-	Metadata MetadataConfig         `toml:"metadata"`
-	Stores   map[string]StoreConfig `toml:"stores"`
-	Images   ImagesConfig           `toml:"images"`
-	Quotas   QuotasConfig           `toml:"quotas"`
-	Import   ImportConfig           `toml:"import"`
-	Outgoing OutgoingConfig         `toml:"outgoing"`
-	Mount    MountConfig            `toml:"mount"`
-	Auth     AuthConfig             `toml:"auth"`
-	Policy   PolicyConfig           `toml:"policy"`
-	Limits   LimitsConfig           `toml:"limits"`
-	Log      LogConfig              `toml:"log"`
+	Data       string                 `toml:"data"`
+	API        APIConfig              `toml:"api"`
+	Metadata   MetadataConfig         `toml:"metadata"`
+	Stores     map[string]StoreConfig `toml:"stores"`
+	Images     ImagesConfig           `toml:"images"`
+	Quotas     QuotasConfig           `toml:"quotas"`
+	Import     ImportConfig           `toml:"import"`
+	Outgoing   OutgoingConfig         `toml:"outgoing"`
+	Signatures SignaturesConfig       `toml:"signatures"`
+	Mount      MountConfig            `toml:"mount"`
+	Auth       AuthConfig             `toml:"auth"`
+	Policy     PolicyConfig           `toml:"policy"`
+	Limits     LimitsConfig           `toml:"limits"`
+	Log        LogConfig              `toml:"log"`
 }
 
 // APIConfig is the section [api].

@@ -12,11 +12,26 @@ import (
 	"github.com/vitrine-image/vitrine/daemon"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice/servicetest"
+	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 )
 
 // TestContractOverHTTP runs the suite of the verbs through client, api and service in a row.
 func TestContractOverHTTP(t *testing.T) {
-	servicetest.Run(t, func(t *testing.T) servicetest.Images { return servicetest.Remote{Client: inProcess(t, t.TempDir())} })
+	servicetest.Run(t, func(t *testing.T) servicetest.Images {
+		c, _ := run(t, verifying(t, signaturetest.Default()))
+		return servicetest.Remote{Client: c}
+	})
+}
+
+// verifying returns the configuration of a daemon that has the certificates of the signers.
+func verifying(t *testing.T, signers ...*signaturetest.Signer) daemon.Config {
+	t.Helper()
+	cfg := daemon.Default()
+	cfg.Data, cfg.Signatures.Directory = t.TempDir(), t.TempDir()
+	for _, s := range signers {
+		s.Put(t, cfg.Signatures.Directory)
+	}
+	return cfg
 }
 
 // inProcess runs a daemon within the test and returns a client of it.

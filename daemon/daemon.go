@@ -120,6 +120,10 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.onClose(func() error { rules.Close(); return nil })
+	signatures, err := d.cfg.openSignatures(d.log)
+	if err != nil {
+		return err
+	}
 	imports, err := d.openImports()
 	if err != nil {
 		return err
@@ -128,7 +132,7 @@ func (d *daemon) open(ctx context.Context) error {
 		Formats: d.cfg.Images.declared(),
 		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota}, Quotas: d.cfg.Quotas.quotas(),
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Import: imports, Logger: d.log})
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Logger: d.log})
 	if err != nil {
 		return err
 	}
