@@ -130,7 +130,7 @@ func (d *daemon) open(ctx context.Context) error {
 	}
 	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Formats: d.cfg.Images.declared(),
-		Limits: imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
+		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota}, Quotas: d.cfg.Quotas.quotas(),
 		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Logger: d.log})
 	if err != nil {

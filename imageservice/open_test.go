@@ -152,11 +152,24 @@ func TestAuditEndsWithTheContext(t *testing.T) {
 	}
 }
 
+// TestLimitsOfZero: an operator who says that there may be no properties, tags and members is taken at his word.
+func TestLimitsOfZero(t *testing.T) {
+	s := session{openWithStore(t, imageservice.Config{Limits: &imageservice.Limits{}}).As(admin)}
+	for _, edit := range []image.Edit{{Op: image.EditAdd, Name: "p", Value: "v"}, {Op: image.EditAdd, Name: "tags", Value: []any{"t"}}} {
+		if _, err := s.Create(t.Context(), "", []image.Edit{edit}); !errors.Is(err, image.ErrTooLarge) {
+			t.Errorf("Create with %s = %v, want ErrTooLarge", edit.Name, err)
+		}
+	}
+	if img := active(t, s, "disk", "data"); img.Status != image.Active {
+		t.Errorf("an image without them is %s", img.Status)
+	}
+}
+
 // TestLoweredQuotas lets an image keep and give away what it has above a limit that was lowered.
 func TestLoweredQuotas(t *testing.T) {
 	db, store := openDB(t, t.TempDir()), openFiles(t, "local", t.TempDir())
 	serve := func(limits imageservice.Limits) session {
-		svc := openWith(t, imageservice.Config{DB: db, Limits: limits}, imagestore.Entry{ID: "local", Store: store, Default: true})
+		svc := openWith(t, imageservice.Config{DB: db, Limits: &limits}, imagestore.Entry{ID: "local", Store: store, Default: true})
 		return session{svc.As(admin)}
 	}
 	add := func(name string, value any) image.Edit {
@@ -234,7 +247,7 @@ func TestSizeCap(t *testing.T) {
 	}{
 		{4, 4, nil}, {4, -1, nil}, {3, 4, image.ErrTooLarge}, {3, -1, image.ErrTooLarge}, {0, 4, nil}, {0, -1, nil},
 	} {
-		svc := openWith(t, imageservice.Config{DB: db, Limits: imageservice.Limits{ImageSize: tt.limit, Properties: -1, Tags: -1}},
+		svc := openWith(t, imageservice.Config{DB: db, Limits: &imageservice.Limits{ImageSize: tt.limit, Properties: -1, Tags: -1}},
 			imagestore.Entry{ID: "local", Store: store, Default: true})
 		s := session{svc.As(admin)}
 		img := queued(t, s)

@@ -212,7 +212,7 @@ func TestMembers(t *testing.T) {
 }
 
 func TestMemberQuota(t *testing.T) {
-	svc := openWithStore(t, imageservice.Config{Limits: imageservice.Limits{ImageSize: 1 << 20, Properties: -1, Tags: -1, Members: 2}})
+	svc := openWithStore(t, imageservice.Config{Limits: &imageservice.Limits{ImageSize: 1 << 20, Properties: -1, Tags: -1, Members: 2}})
 	img := active(t, session{svc.As(owner)}, "disk", "data")
 	for i := range 3 {
 		_, err := svc.As(owner).AddMember(t.Context(), img.ID, fmt.Sprint("p", i+2))

@@ -20,7 +20,8 @@ import (
 	"github.com/vitrine-image/vitrine/policy"
 )
 
-// Limits bound what one image may be. Numbers of properties, tags and members below 0 mean no limit.
+// Limits bound what one image may be. Numbers of properties, tags and members below 0 mean no limit, and 0 that there may be
+// none.
 type Limits struct {
 	ImageSize  int64 // bytes, 0 for no limit
 	Properties int
@@ -36,8 +37,8 @@ type Config struct {
 	DB       metadata.DB
 	Stores   *imagestore.Set
 	Ingest   *ingest.Ingester
-	Instance string // names this process in reservations; unlike that of any process before
-	Limits   Limits
+	Instance string        // names this process in reservations; unlike that of any process before
+	Limits   *Limits       // nil for DefaultLimits
 	Formats  image.Formats // that images may be declared to be
 	Quotas   QuotaSource   // of projects; nil for none
 	// Policy says what callers may do; nil for the built-in rules.
@@ -97,7 +98,7 @@ func New(cfg Config) (*Service, error) {
 	case cfg.Instance == "":
 		return nil, errors.New("imageservice: the instance has no name")
 	}
-	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: cfg.Limits, formats: cfg.Formats, quotas: cfg.Quotas,
+	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures,
 		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc),
@@ -123,9 +124,6 @@ func New(cfg Config) (*Service, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	if s.limits == (Limits{}) {
-		s.limits = DefaultLimits
 	}
 	return s, nil
 }
