@@ -18,6 +18,7 @@ func (d *daemon) jobs() []keeper.Job {
 		{Name: "sweep", Every: 30 * time.Second, Retry: time.Second, Wake: d.service.Released(), Run: func(ctx context.Context) error {
 			return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
 		}},
+		{Name: "sweep stores", Every: 30 * time.Second, Run: d.service.SweepStores},
 		{Name: "trim changes", Every: time.Minute, Run: func(ctx context.Context) error {
 			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
 		}},

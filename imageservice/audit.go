@@ -44,7 +44,7 @@ func (s *Service) Audit(ctx context.Context, report func(Finding)) error {
 			return cmp.Or(err, p.step(ctx)) // not before: what was listed may be deleted in a pause
 		})
 		if err != nil {
-			failed = append(failed, fmt.Errorf("audit store %s: %w", e.ID, err))
+			failed = append(failed, fmt.Errorf("audit: %w", err))
 		}
 	}
 	return errors.Join(append(failed, s.auditImages(ctx, p, report))...)

@@ -83,6 +83,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	uploads map[string]context.CancelCauseFunc // running in this process, by upload id
+	swept   map[string]bool                    // stores by id, see SweepStores
 	growths map[string]*growth                 // of those among them whose size is unknown, and limited by a quota
 }
 
@@ -101,7 +102,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures,
 		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc),
+		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc), swept: make(map[string]bool),
 		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	if err := s.checkImports(); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package imageservice
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/policy"
@@ -42,21 +41,39 @@ func (s *Session) StoresDetail(ctx context.Context) ([]StoreInfo, error) {
 	return s.svc.Stores(), nil
 }
 
-// SweepStores removes from every store what writes left that never got a name. Call it before the first upload.
+// SweepStores removes from the stores what writes left that never got a name: from each once, and again when it could not be
+// done or a later write may have left something. Call it before the first upload, and now and then: a store may be away.
 func (s *Service) SweepStores(ctx context.Context) error {
 	var failed []error
 	for _, e := range s.stores.Entries() {
 		sweeper, ok := e.Store.(imagestore.Sweeper)
-		if !ok {
+		if !ok || !s.sweepDue(e.ID) {
 			continue
 		}
 		removed, err := sweeper.Sweep(ctx)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("store %s: %w", e.ID, err))
+			s.unswept(e.ID)
+			failed = append(failed, err)
 		}
 		if removed > 0 {
 			s.log.Info("removed unfinished files", "store", e.ID, "files", removed)
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// sweepDue reports whether the store must be swept, and counts it as swept from now on.
+func (s *Service) sweepDue(store string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due := !s.swept[store]
+	s.swept[store] = true
+	return due
+}
+
+// unswept says that something may lie in the store that a sweep would remove.
+func (s *Service) unswept(store string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.swept[store] = false
 }

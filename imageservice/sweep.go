@@ -61,7 +61,7 @@ func (s *Service) SweepUploads(ctx context.Context) error {
 		case u.Instance != s.instance && alive && s.now().Sub(beat) < deadAfter:
 		default:
 			if err := s.settle(ctx, u); err != nil {
-				failed = append(failed, fmt.Errorf("upload of image %s to store %s: %w", u.ImageID, u.Store, err))
+				failed = append(failed, fmt.Errorf("upload of image %s: %w", u.ImageID, err))
 				continue
 			}
 			s.log.Info("swept an upload that did not end", "image_id", u.ImageID, "store", u.Store)
@@ -147,6 +147,7 @@ func (s *Service) removeObject(ctx context.Context, u image.Upload) (left image.
 	}
 	loc := writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object})
 	if err := writer.Delete(ctx, loc); err != nil {
+		s.unswept(u.Store)
 		if ctx.Err() != nil || loc.URL == "" {
 			return left, err
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 )
 
-// A Store reads image data kept in one place. It is safe for concurrent use.
+// A Store reads image data kept in one place. It is safe for concurrent use. Its errors, and those of the interfaces below,
+// name the store unless they are those of a source or a ctx.
 type Store interface {
 	// Open returns a Reader over the data at loc; close it. Errors: image.ErrDataMissing, also when just this data cannot
 	// be read, and image.ErrStoreOffline when nothing of the store can be read now.
@@ -111,8 +112,8 @@ type Finding struct {
 	Bytes    int64
 }
 
-// A Sweeper removes what a crash left of unfinished writes that have no name yet (temporary files). It runs before the
-// store takes new data.
+// A Sweeper removes what a crash left of unfinished writes that have no name yet (temporary files). Writes that are under way
+// meanwhile are left alone.
 type Sweeper interface {
 	Sweep(ctx context.Context) (removed int, err error)
 }

@@ -72,16 +72,16 @@ func Open(cfg Config) (*Store, error) {
 		return nil, errors.New("filestore: a store needs an id and at least one directory")
 	}
 	if cfg.MinFree < 0 {
-		return nil, fmt.Errorf("filestore: store %s: the space to keep free cannot be negative", cfg.ID)
+		return nil, errors.New("filestore: the space to keep free cannot be negative")
 	}
 	for _, d := range cfg.Dirs {
 		path, err := filepath.Abs(d.Path)
 		if err != nil || d.Path == "" {
-			return nil, fmt.Errorf("filestore: store %s: directory %q has no absolute path: %w", cfg.ID, d.Path, err)
+			return nil, fmt.Errorf("filestore: directory %q has no absolute path: %w", d.Path, err)
 		}
 		for _, other := range s.dirs {
 			if within(path, other.path) || within(other.path, path) {
-				return nil, fmt.Errorf("filestore: store %s: directories %s and %s lie in each other", cfg.ID, path, other.path)
+				return nil, fmt.Errorf("filestore: directories %s and %s lie in each other", path, other.path)
 			}
 		}
 		s.dirs = append(s.dirs, &directory{path: path, priority: d.Priority})
@@ -89,7 +89,7 @@ func Open(cfg Config) (*Store, error) {
 	slices.SortStableFunc(s.dirs, func(a, b *directory) int { return cmp.Compare(b.priority, a.priority) })
 	if err := s.identify(); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("filestore: store %s: %w", cfg.ID, err)
+		return nil, fmt.Errorf("filestore: %w", err)
 	}
 	return s, nil
 }
