@@ -63,10 +63,10 @@ func (m *Mount) status(op string, n node, err error) fuse.Status {
 	errno, known := errnoOf(err)
 	switch {
 	case !known, errors.Is(err, image.ErrDataMissing), errors.Is(err, image.ErrCorrupt):
-		m.complain(slog.LevelError, op, n, err)
+		m.complain(slog.LevelError, op, n, errno, err)
 	case errors.Is(err, image.ErrStoreOffline), errors.Is(err, context.DeadlineExceeded), errno == syscall.EOVERFLOW,
 		errno == syscall.ENFILE:
-		m.complain(slog.LevelWarn, op, n, err)
+		m.complain(slog.LevelWarn, op, n, errno, err)
 	}
 	return fuse.Status(errno)
 }
@@ -84,11 +84,12 @@ func (l library) Write(line []byte) (int, error) {
 
 // complain logs a failure, but not more than once in a while for the same operation and node: a guest that reads on
 // over a broken disk must not fill the log.
-func (m *Mount) complain(level slog.Level, op string, n node, err error) {
+func (m *Mount) complain(level slog.Level, op string, n node, errno syscall.Errno, err error) {
 	if m.quiet.seen(fmt.Sprint(op, n)) {
 		return
 	}
-	m.log.LogAttrs(m.ctx, level, "mount operation failed", slog.String("op", op), m.subject(n), slog.Any("error", err))
+	m.log.LogAttrs(m.ctx, level, "mount operation failed", slog.String("op", op), m.subject(n), slog.String("errno", errno.Error()),
+		slog.Any("error", err))
 }
 
 // subject tells a person which image or directory a node is.
