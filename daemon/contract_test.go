@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice/servicetest"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
+	"github.com/vitrine-image/vitrine/internal/testdaemon"
 )
 
 // TestContractOverHTTP runs the suite of the verbs through client, api and service in a row.
@@ -61,12 +63,13 @@ func start(t testing.TB, cfg daemon.Config) (running daemon.Running, stop func()
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan daemon.Running, 1), make(chan error, 1)
+	log := new(testdaemon.Log)
 	go func() {
-		done <- daemon.Run(ctx, cfg, daemon.Options{Log: io.Discard, Ready: func(r daemon.Running) { ready <- r }})
+		done <- daemon.Run(ctx, cfg, daemon.Options{Log: log, Ready: func(r daemon.Running) { ready <- r }})
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := cmp.Or(<-done, log.Problem()); err != nil {
 			t.Errorf("the daemon ended badly: %v", err)
 		}
 	})

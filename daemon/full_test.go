@@ -193,9 +193,11 @@ func TestDeleteOnFullDisk(t *testing.T) {
 			}
 			createUntilRefused()
 			if end != "" {
+				leave := d.Stop
 				if end == "kill" {
-					d.Kill()
-				} else if err := d.Stop(); err != nil {
+					leave = d.Kill
+				}
+				if err := leave(); err != nil {
 					t.Fatal(err)
 				}
 				if d, err = testdaemon.Launch(cfg); err != nil {

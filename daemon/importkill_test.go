@@ -49,7 +49,9 @@ path = "` + filepath.Join(dir, "two") + `"
 		done := make(chan []image.ID, 1)
 		go func() { done <- importUntilItEnds(ctx, d.Client, srv.URL) }()
 		<-time.After(time.Duration(rand.Int64N(int64(400 * time.Millisecond))))
-		d.Kill()
+		if err := d.Kill(); err != nil {
+			t.Error(err)
+		}
 		stop()
 		for _, id := range <-done {
 			accepted[id] = true

@@ -112,7 +112,9 @@ func (l *load) run(t *testing.T, d *testdaemon.Daemon, during time.Duration) {
 		})
 	}
 	<-time.After(during)
-	d.Kill()
+	if err := d.Kill(); err != nil {
+		t.Error(err)
+	}
 	stop()
 	g.Wait()
 }

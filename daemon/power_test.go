@@ -79,7 +79,7 @@ func (l *load) untilCut(t *testing.T, cfg crashfs.Config, dir, left string, cut 
 	if err := disk.Arm(cut); err != nil {
 		t.Fatal(err)
 	}
-	d, err := testdaemon.Launch(testdaemon.Config{Dir: dir, Data: cfg.Mount})
+	d, err := testdaemon.Launch(testdaemon.Config{Dir: dir, Data: cfg.Mount, Faulty: true})
 	if err == nil { // else the power went while it started
 		ctx, stop := context.WithCancel(t.Context())
 		var g sync.WaitGroup

@@ -5,14 +5,13 @@ package testdaemon
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -66,6 +65,9 @@ type Config struct {
 	Mount bool   // mount at Dir/mnt
 	TOML  string // further configuration; sections [mount] and [api] are written already, conf.d/*.toml in Dir may change them
 	Env   []string
+
+	// Faulty says that the test breaks what the daemon stands on, so that errors of its own in the log are no failure.
+	Faulty bool
 }
 
 // A Daemon is a running vitrined.
@@ -76,13 +78,14 @@ type Daemon struct {
 	Data     string
 	Client   *client.Client
 
-	cmd  *exec.Cmd
-	log  *logBuffer
-	done chan struct{}
-	err  error
+	cmd    *exec.Cmd
+	log    *Log
+	faulty bool
+	done   chan struct{}
+	err    error
 }
 
-// Start runs a daemon until the test ends, when it must stop without an error.
+// Start runs a daemon until the test ends, when it must stop without an error, and its log must hold none of its own.
 func Start(t testing.TB, cfg Config) *Daemon {
 	t.Helper()
 	d, err := Launch(cfg)
@@ -102,7 +105,7 @@ func Start(t testing.TB, cfg Config) *Daemon {
 
 // Launch runs a daemon and waits until it answers.
 func Launch(cfg Config) (*Daemon, error) {
-	d := &Daemon{Data: cfg.Data, log: &logBuffer{}, done: make(chan struct{})}
+	d := &Daemon{Data: cfg.Data, log: new(Log), faulty: cfg.Faulty, done: make(chan struct{})}
 	if d.Data == "" {
 		d.Data = filepath.Join(cfg.Dir, "data")
 	}
@@ -154,25 +157,35 @@ func (d *Daemon) Log() string { return d.log.String() }
 // Done is closed when the daemon has ended.
 func (d *Daemon) Done() <-chan struct{} { return d.done }
 
-// Kill ends the daemon as a crash would, and detaches the mount that it leaves behind.
-func (d *Daemon) Kill() {
+// Kill ends the daemon as a crash would, and detaches the mount that it leaves behind. It returns an error when the log
+// holds what it must not.
+func (d *Daemon) Kill() error {
 	d.cmd.Process.Kill()
 	<-d.done
 	d.Client.Close()
 	if d.Mount != "" {
 		syscall.Unmount(d.Mount, syscall.MNT_DETACH)
 	}
+	return d.problem()
+}
+
+// problem returns what the log holds and must not.
+func (d *Daemon) problem() error {
+	if d.faulty {
+		return nil
+	}
+	return d.log.Problem()
 }
 
 // stopTimeout is more than a daemon needs to end.
 const stopTimeout = time.Minute
 
-// Stop ends the daemon in order. It returns an error when that takes too long or does not end well; a daemon that has
-// ended before is no error.
+// Stop ends the daemon in order. It returns an error when that takes too long or does not end well, or when the log holds
+// what it must not; a daemon that has ended before is no error.
 func (d *Daemon) Stop() error {
 	select {
 	case <-d.done:
-		return nil
+		return d.problem()
 	default:
 	}
 	d.Client.Close()
@@ -185,27 +198,7 @@ func (d *Daemon) Stop() error {
 		return fmt.Errorf("the daemon did not stop within %s", stopTimeout)
 	}
 	if d.err != nil {
-		return fmt.Errorf("the daemon ended badly: %w", d.err)
+		return errors.Join(fmt.Errorf("the daemon ended badly: %w", d.err), d.problem())
 	}
-	return nil
-}
-
-// logBuffer keeps what the daemon writes.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-var _ io.Writer = (*logBuffer)(nil)
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	return d.problem()
 }
