@@ -2,7 +2,6 @@ package daemon_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -64,15 +63,11 @@ func TestGlanceImports(t *testing.T) {
 	if err != nil || len(tasks) != 1 || tasks[0].Status != image.TaskFailure || !strings.Contains(tasks[0].Message, "could not be fetched") {
 		t.Errorf("the tasks of what is not there are %+v, %v", tasks, err)
 	}
-	if err := d.Client.Import(t.Context(), image.ID(staged), image.Import{Method: image.ImportCopy, Stores: []string{"slow"}}); err != nil {
-		t.Error(err)
-	}
+	runGlance(t, d, dir, []glanceStep{
+		{"image-import --import-method copy-image --stores slow " + staged, []string{staged}},
+		{"stores-delete --store fast " + fetched, nil},
+		{"stores-delete --store slow " + fetched, []string{"!403"}}, // the last copy
+	})
 	settle(staged, image.Active, 2)
-	if err := d.Client.DeleteCopy(t.Context(), "fast", image.ID(fetched)); err != nil {
-		t.Error(err)
-	}
-	if err := d.Client.DeleteCopy(t.Context(), "slow", image.ID(fetched)); !errors.Is(err, image.ErrForbidden) {
-		t.Errorf("the last copy: %v, want %v", err, image.ErrForbidden)
-	}
 	settle(fetched, image.Active, 1)
 }

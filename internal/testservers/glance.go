@@ -20,7 +20,8 @@ var glanceCommands string
 type GlanceResult struct{ Output, Error string }
 
 // Glance runs commands of the glance client one after the other against an endpoint, without authentication, and
-// returns their results. It keeps its files in dir.
+// returns their results. Its files go to a new directory in dir: the client keeps the schema of images in its home, and
+// with it options of its next start clash (--stores), against every server.
 func Glance(ctx context.Context, dir, endpoint string, commands ...[]string) ([]GlanceResult, error) {
 	for i, c := range commands {
 		commands[i] = append([]string{"--os-image-url", endpoint, "--os-auth-token", "none"}, c...)
@@ -29,8 +30,12 @@ func Glance(ctx context.Context, dir, endpoint string, commands ...[]string) ([]
 	if err != nil {
 		return nil, err
 	}
+	home, err := os.MkdirTemp(dir, "glance")
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-c", glanceCommands)
-	cmd.Env = append(os.Environ(), "HOME="+dir)
+	cmd.Env = append(os.Environ(), "HOME="+home)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
