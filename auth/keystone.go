@@ -77,29 +77,45 @@ type tokenKey struct {
 
 // NewKeystone checks the configuration. It asks Keystone nothing yet, which may start later.
 func NewKeystone(cfg KeystoneConfig) (*Keystone, error) {
-	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
 	cfg.CacheTime = cmp.Or(cfg.CacheTime, 5*time.Minute)
 	cfg.MaxTokens = cmp.Or(cfg.MaxTokens, 20_000)
 	cfg.PublicURL = cmp.Or(cfg.PublicURL, cfg.Login.IdentityEndpoint)
-	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.ServiceRoles == nil {
 		cfg.ServiceRoles = []string{"service"}
 	}
-	if cfg.Timeout < 0 || cfg.Grace < 0 || cfg.MaxTokens < 0 {
-		return nil, errors.New("auth: the timeout, the grace time and the number of tokens may not be negative")
+	if cfg.Grace < 0 || cfg.MaxTokens < 0 {
+		return nil, errors.New("auth: the grace time and the number of tokens may not be negative")
 	}
 	if strings.ContainsFunc(cfg.PublicURL, func(r rune) bool { return r < ' ' || r == '"' || r == 0x7f }) {
 		return nil, fmt.Errorf("auth: %q cannot stand in a header", cfg.PublicURL)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = cfg.TLS
-	transport.MaxIdleConnsPerHost = connections
-	server, err := newKeystoneServer(cfg, transport)
+	server, err := newKeystoneServer(cfg, cfg.transport())
 	if err != nil {
 		return nil, err
 	}
 	return &Keystone{cfg: cfg, server: server, good: newRecent[tokenKey, identity](cfg.MaxTokens),
 		bad: newRecent[tokenKey, time.Time](badTokens)}, nil
+}
+
+// complete fills in what every way to ask Keystone needs.
+func (cfg KeystoneConfig) complete() (KeystoneConfig, error) {
+	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Timeout < 0 {
+		return cfg, errors.New("auth: the timeout may not be negative")
+	}
+	return cfg, nil
+}
+
+func (cfg KeystoneConfig) transport() *http.Transport {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = cfg.TLS
+	transport.MaxIdleConnsPerHost = connections
+	return transport
 }
 
 // AnonymousReads reports whether requests without a token may read what is public.

@@ -251,7 +251,7 @@ func TestKeystoneGone(t *testing.T) {
 	if _, err := ask(k, "X-Auth-Token", unknown); err != nil {
 		t.Errorf("Keystone is back: %v", err)
 	}
-	if !strings.Contains(log.String(), "validates tokens again") {
+	if !strings.Contains(log.String(), "Keystone answers again") {
 		t.Errorf("that Keystone is back was not logged: %s", log)
 	}
 	short := c.Token(t, c.olga())

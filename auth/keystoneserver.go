@@ -24,7 +24,7 @@ const connections = 16
 // maxAnswer bounds an answer of Keystone in bytes.
 const maxAnswer = 1 << 20
 
-// A keystoneServer validates tokens with the service's own credentials.
+// A keystoneServer is asked with the service's own credentials.
 type keystoneServer struct {
 	client *gophercloud.ServiceClient
 	login  *login
@@ -84,18 +84,15 @@ func (s *keystoneServer) validate(ctx context.Context, token string, mayHaveExpi
 		return nil, s.unavailable("too many tokens wait for Keystone", err)
 	}
 	defer s.slots.Release(1)
-	own, err := s.login.get(ctx, "")
-	if err != nil {
-		return nil, s.unavailable(loginProblem(err), err)
-	}
-	who, err := s.get(ctx, own, token, mayHaveExpired)
-	if gophercloud.ResponseCodeIs(err, http.StatusUnauthorized) { // our own token was revoked, or Keystone has new keys
-		if own, err = s.login.get(ctx, own); err != nil {
-			return nil, s.unavailable(loginProblem(err), err)
-		}
+	var who *identity
+	err := s.ask(ctx, func(own string) (err error) {
 		who, err = s.get(ctx, own, token, mayHaveExpired)
-	}
+		return err
+	})
+	var refused *loginError
 	switch {
+	case errors.As(err, &refused):
+		return nil, s.unavailable(refused.problem(), err)
 	case gophercloud.ResponseCodeIs(err, http.StatusNotFound):
 		s.available()
 		return nil, errBadToken
@@ -106,6 +103,23 @@ func (s *keystoneServer) validate(ctx context.Context, token string, mayHaveExpi
 	}
 	s.available()
 	return who, nil
+}
+
+// ask puts a question with a token of the service's own, and once more with a new one when Keystone does not take that.
+// Errors: those of the question, *loginError.
+func (s *keystoneServer) ask(ctx context.Context, question func(own string) error) error {
+	own, err := s.login.get(ctx, "")
+	if err != nil {
+		return &loginError{err}
+	}
+	err = question(own)
+	if gophercloud.ResponseCodeIs(err, http.StatusUnauthorized) { // our own token was revoked, or Keystone has new keys
+		if own, err = s.login.get(ctx, own); err != nil {
+			return &loginError{err}
+		}
+		err = question(own)
+	}
+	return err
 }
 
 func (s *keystoneServer) get(ctx context.Context, own, token string, mayHaveExpired bool) (*identity, error) {
@@ -146,7 +160,7 @@ func (s *keystoneServer) available() {
 	s.problem = ""
 	s.mu.Unlock()
 	if over {
-		s.log.Info("Keystone validates tokens again", "url", s.client.Endpoint)
+		s.log.Info("Keystone answers again", "url", s.client.Endpoint)
 	}
 }
 

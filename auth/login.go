@@ -197,9 +197,14 @@ func isRefusal(err error) bool {
 	return errors.As(err, &answer) && answer.Actual >= 400 && answer.Actual < 500 && answer.Actual != http.StatusTooManyRequests
 }
 
-// loginProblem tells what an error of get is about.
-func loginProblem(err error) string {
-	if isRefusal(err) {
+// A loginError is an error of get.
+type loginError struct{ error }
+
+func (e *loginError) Unwrap() error { return e.error }
+
+// problem tells a person what it is about.
+func (e *loginError) problem() string {
+	if isRefusal(e.error) {
 		return "Keystone refuses the credentials of this service; check [auth.keystone]"
 	}
 	return "Keystone cannot be asked for a token of this service"

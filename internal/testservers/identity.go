@@ -2,6 +2,7 @@ package testservers
 
 import (
 	"context"
+	"net/http"
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -96,6 +97,31 @@ func (k *Keystone) Assign(t testing.TB, role, user, project string) {
 	if err := roles.Assign(context.Background(), admin, k.role(t, admin, role), options).ExtractErr(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// AssignSystem gives the user (by id) a role (by name) in the system, which stands above all domains.
+func (k *Keystone) AssignSystem(t testing.TB, role, user string) {
+	t.Helper()
+	admin := k.Admin(t)
+	_, err := admin.Put(context.Background(), admin.ServiceURL("system", "users", user, "roles", k.role(t, admin, role)), nil, nil,
+		&gophercloud.RequestOpts{OkCodes: []int{http.StatusNoContent}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ServiceID returns the id of the service that Register has entered last by that name.
+func (k *Keystone) ServiceID(t testing.TB, name string) string {
+	t.Helper()
+	pages, err := services.List(k.Admin(t), services.ListOpts{Name: name}).AllPages(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := services.ExtractServices(pages)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("the services named %s: %+v, %v", name, found, err)
+	}
+	return found[len(found)-1].ID
 }
 
 // role returns the id of a role, and makes it if there is none of that name.
