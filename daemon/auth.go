@@ -161,8 +161,18 @@ func (cfg *Config) openAuth(log *slog.Logger) (auth.Authenticator, error) {
 func cacheTime(d Duration) time.Duration { return time.Duration(cmp.Or(d, -1)) }
 
 func (k *KeystoneConfig) open(anonymous bool, log *slog.Logger) (auth.Authenticator, error) {
-	cfg := auth.KeystoneConfig{PublicURL: k.PublicURL, Timeout: time.Duration(k.Timeout), CacheTime: cacheTime(k.CacheTime),
-		Grace: time.Duration(k.GraceTime), MaxTokens: k.MaxTokens, ServiceRoles: k.ServiceRoles, Anonymous: anonymous, Logger: log}
+	cfg, err := k.server(log)
+	if err != nil {
+		return nil, err
+	}
+	cfg.PublicURL, cfg.CacheTime, cfg.Grace, cfg.MaxTokens = k.PublicURL, cacheTime(k.CacheTime), time.Duration(k.GraceTime), k.MaxTokens
+	cfg.ServiceRoles, cfg.Anonymous = k.ServiceRoles, anonymous
+	return auth.NewKeystone(cfg)
+}
+
+// server returns how to ask Keystone anything.
+func (k *KeystoneConfig) server(log *slog.Logger) (auth.KeystoneConfig, error) {
+	cfg := auth.KeystoneConfig{Timeout: time.Duration(k.Timeout), Logger: log}
 	var err error
 	if k.Cloud != "" {
 		cfg.Login, cfg.TLS, err = auth.CloudLogin(k.CloudsFile, k.Cloud)
@@ -170,14 +180,14 @@ func (k *KeystoneConfig) open(anonymous bool, log *slog.Logger) (auth.Authentica
 		cfg.Login, err = k.login()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("auth.keystone: %w", err)
+		return cfg, fmt.Errorf("auth.keystone: %w", err)
 	}
 	if k.CAFile != "" || k.Insecure || cfg.TLS == nil {
 		if cfg.TLS, err = auth.TrustFile(k.CAFile, k.Insecure); err != nil {
-			return nil, fmt.Errorf("auth.keystone.ca_file: %w", err)
+			return cfg, fmt.Errorf("auth.keystone.ca_file: %w", err)
 		}
 	}
-	return auth.NewKeystone(cfg)
+	return cfg, nil
 }
 
 // login returns the credentials without a clouds.yaml.
@@ -219,5 +229,9 @@ func (cfg *Config) tryFiles(log *slog.Logger) error {
 	}
 	_, tlsErr := cfg.API.openTLS(log)
 	_, signaturesErr := cfg.openSignatures(log)
-	return errors.Join(authErr, policyErr, tlsErr, signaturesErr)
+	var quotaErr error
+	if authErr == nil { // which it would repeat
+		_, quotaErr = cfg.openQuotas(log)
+	}
+	return errors.Join(authErr, policyErr, tlsErr, signaturesErr, quotaErr)
 }

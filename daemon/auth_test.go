@@ -153,6 +153,10 @@ func TestWrongFilesKeepTheDaemonFromRunning(t *testing.T) {
 			c.Auth.Type, c.Auth.Keystone.URL, c.Auth.Keystone.Username, c.Auth.Keystone.Project = "keystone", "http://k/v3", "u", "p"
 			c.Auth.Keystone.PasswordFile = dir + "/nowhere"
 		}, "nowhere"},
+		{"limits for an application credential", func(c *daemon.Config) {
+			c.Auth.Type, c.Auth.Keystone.URL, c.Auth.Keystone.CredentialID = "keystone", "http://k/v3", "c"
+			c.Auth.Keystone.CredentialSecret, c.Quotas.Keystone.Enabled = "s", true
+		}, "sees no limits of others"},
 	} {
 		cfg := withUsers(t)
 		tt.change(&cfg)

@@ -75,6 +75,7 @@ func (cfg *Config) finish() error {
 	cfg.Policy.check(fail)
 	cfg.checkSignatures(fail)
 	cfg.checkClients(fail)
+	cfg.checkQuotas(fail)
 	if err := cfg.checkMount(); err != nil {
 		fail("%w", err)
 	}

@@ -192,6 +192,17 @@ func TestCheck(t *testing.T) {
 		{"all and more", func(c *Config) { c.Mount.Show = Shown{"p", "all"} }, "mount.show"},
 		{"an owner that is none, without a mount", func(c *Config) { c.Mount.Owner = "no-such-user" }, "mount.owner"},
 		{"a negative quota", func(c *Config) { c.Images.PropertyQuota = -5 }, "images.property_quota"},
+		{"limits of Keystone", func(c *Config) { c.Auth = keystoneAuth(); c.Quotas.Keystone.Enabled = true }, ""},
+		{"limits without Keystone", func(c *Config) { c.Quotas.Keystone.Enabled = true }, "auth.type = \"keystone\""},
+		{"limits of two kinds", func(c *Config) { c.Auth = keystoneAuth(); c.Quotas.Keystone.Enabled, c.Quotas.Images = true, 3 }, "leave the others"},
+		{"limits that are always asked for", func(c *Config) {
+			c.Auth = keystoneAuth()
+			c.Quotas.Keystone = KeystoneLimits{Enabled: true, Service: "image"}
+		}, "quotas.keystone.cache_time"},
+		{"limits of no service", func(c *Config) {
+			c.Auth = keystoneAuth()
+			c.Quotas.Keystone = KeystoneLimits{Enabled: true, CacheTime: Minute}
+		}, "quotas.keystone.service"},
 		{"owner", func(c *Config) { c.Mount.Path, c.Mount.Owner = "/srv/vitrine", "no such user" }, "mount.owner"},
 		{"group", func(c *Config) { c.Mount.Path, c.Mount.Group = "/srv/vitrine", "no such group" }, "mount.group"},
 		{"one directory twice", func(c *Config) {

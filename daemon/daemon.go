@@ -124,6 +124,10 @@ func (d *daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	quotas, err := d.cfg.openQuotas(d.log)
+	if err != nil {
+		return err
+	}
 	imports, err := d.openImports()
 	if err != nil {
 		return err
@@ -131,7 +135,7 @@ func (d *daemon) open(ctx context.Context) error {
 	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
-			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota}, Quotas: d.cfg.Quotas.quotas(),
+			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota}, Quotas: quotas,
 		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Logger: d.log})
 	if err != nil {
 		return err

@@ -57,6 +57,15 @@ var resources = []struct {
 	{image.QuotaUploading, 1, func(q Quota) int64 { return q.Uploading }, func(u image.Usage) int64 { return u.Uploading }},
 }
 
+// Resources returns what a Quota limits, by the names that clients know.
+func Resources() []string {
+	var names []string
+	for _, r := range resources {
+		names = append(names, r.name)
+	}
+	return names
+}
+
 // admit refuses more than is left. It costs nothing where nothing is limited. Error: *image.QuotaError.
 func (q Quota) admit(tx metadata.Tx, project string, more image.Usage) error {
 	if q == NoQuota {
