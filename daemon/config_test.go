@@ -158,6 +158,18 @@ func TestCheck(t *testing.T) {
 		{"no page", func(c *Config) { c.Auth = keystoneAuth(); c.API.CORSOrigins = []string{"dashboard"} }, "no origin"},
 		{"no proxy", func(c *Config) { c.API.TrustedProxies = []string{"proxy"} }, "api.trusted_proxies"},
 		{"little bandwidth", func(c *Config) { c.Limits.Download = 1000 }, "limits"},
+		{"certificates in a directory", func(c *Config) {
+			c.Signatures = SignaturesConfig{Directory: "/etc/vitrine/certificates", TrustFile: "/etc/vitrine/trusted.pem"}
+		}, ""},
+		{"certificates somewhere", func(c *Config) { c.Signatures.Directory = "certificates" }, "signatures.directory"},
+		{"trust in nobody", func(c *Config) { c.Signatures.TrustFile = "/t" }, "by directory or by barbican"},
+		{"Barbican", func(c *Config) { c.Auth = keystoneAuth(); c.Signatures.Barbican = "https://barbican.example:9311" }, ""},
+		{"Barbican without tokens", func(c *Config) { c.Signatures.Barbican = "https://barbican.example:9311" }, "auth.type"},
+		{"no Barbican", func(c *Config) { c.Auth = keystoneAuth(); c.Signatures.Barbican = "barbican.example" }, "signatures.barbican"},
+		{"two places for certificates", func(c *Config) {
+			c.Auth = keystoneAuth()
+			c.Signatures = SignaturesConfig{Directory: "/c", Barbican: "https://barbican.example:9311"}
+		}, "either directory or barbican"},
 		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		{"database", func(c *Config) { c.Metadata.URL = "mysql://x" }, "metadata.url"},
 		{"store id", func(c *Config) { c.Stores = map[string]StoreConfig{"a b": {Type: "file", Path: "/a"}} }, "a b"},

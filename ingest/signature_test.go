@@ -2,24 +2,48 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"github.com/vitrine-image/vitrine/internal/signature"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 )
 
-// TestSignatures verifies with a hash of its own, and with the one that is made anyway.
-func TestSignatures(t *testing.T) {
-	data := storetest.Random(3*bufferSize + 77)
+// signed returns the check that the data, and no other, passes.
+func signed(t *testing.T, data []byte) *signature.Check {
+	t.Helper()
 	signer := signaturetest.Default()
 	check, err := signaturetest.Verifier(t, signer).Check(t.Context(), "", signer.Properties(t, data))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return check
+}
+
+// TestSignedDataThatBreaksOff ends with the client's connection, and leaves nothing running.
+func TestSignedDataThatBreaksOff(t *testing.T) {
+	data := storetest.Random(3 * bufferSize)
+	in, store := newIngester(t, Config{}), newStore(t)
+	gone := errors.New("connection reset")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	req := upload(store, io.MultiReader(bytes.NewReader(data), bodyFunc(func([]byte) (int, error) { cancel(gone); return 0, gone })))
+	req.Signature = signed(t, data)
+	if _, err := in.Copy(ctx, req); !errors.Is(err, gone) {
+		t.Errorf("Copy = %v, want %v", err, gone)
+	}
+	checkNothingLeft(t, in, store)
+}
+
+// TestSignatures verifies with a hash of its own, and with the one that is made anyway.
+func TestSignatures(t *testing.T) {
+	data := storetest.Random(3*bufferSize + 77)
+	check := signed(t, data)
 	for algo, hashes := range map[string]int{"sha512": 3, check.HashAlgo(): 2} {
 		in, store := newIngester(t, Config{HashAlgo: algo}), newStore(t)
 		req := upload(store, bytes.NewReader(data))

@@ -81,9 +81,13 @@ func (s *Signer) Properties(t testing.TB, data []byte) map[string]string {
 }
 
 // Edits returns those that give an image the properties.
-func (s *Signer) Edits(t testing.TB, data []byte) (edits []image.Edit) {
+func (s *Signer) Edits(t testing.TB, data []byte) []image.Edit {
 	t.Helper()
-	properties := s.Properties(t, data)
+	return Edits(s.Properties(t, data))
+}
+
+// Edits returns those that give an image properties.
+func Edits(properties map[string]string) (edits []image.Edit) {
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		edits = append(edits, image.Edit{Op: image.EditAdd, Name: name, Value: properties[name]})
 	}
