@@ -21,7 +21,8 @@ type FileConfig struct {
 	Keep    int    // how many files beside Path are kept
 }
 
-func (c FileConfig) check() error {
+// Check reports what can never work, without opening anything.
+func (c FileConfig) Check() error {
 	switch {
 	case c.Path == "":
 		return errors.New("there is no path")
@@ -47,7 +48,7 @@ type lineFile struct {
 
 // openLines opens or creates the file.
 func openLines(cfg FileConfig, log *slog.Logger) (*lineFile, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	f := &lineFile{cfg: cfg, log: cmp.Or(log, slog.New(slog.DiscardHandler))}

@@ -64,30 +64,33 @@ const saveEvery = time.Second
 
 var hookNames = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-func newHook(cfg HookConfig, transport http.RoundTripper, log *slog.Logger) (*hook, error) {
+func (cfg HookConfig) check() error {
 	u, err := url.Parse(cfg.URL)
 	switch {
 	case !hookNames.MatchString(cfg.Name):
-		return nil, errors.New("its name must consist of letters, digits, - and _")
+		return errors.New("its name must consist of letters, digits, - and _")
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("its URL is none of http or https")
+		return errors.New("its URL is none of http or https")
 	case len(cfg.Secret) < 16:
-		return nil, errors.New("its secret must have 16 bytes at least")
+		return errors.New("its secret must have 16 bytes at least")
 	case cfg.Attempts < 0 || cfg.Timeout < 0:
-		return nil, errors.New("its attempts or its timeout are negative")
+		return errors.New("its attempts or its timeout are negative")
 	}
-	f, err := newFilter(cfg.Only, cfg.Disabled)
-	if err != nil {
-		return nil, err
-	}
+	_, err = newFilter(cfg.Only, cfg.Disabled)
+	return err
+}
+
+// newHook returns a webhook whose configuration was checked.
+func newHook(cfg HookConfig, transport http.RoundTripper, log *slog.Logger) *hook {
+	u, _ := url.Parse(cfg.URL)
 	shown := u.Scheme + "://" + u.Host + u.EscapedPath()
-	return &hook{name: cfg.Name, url: cfg.URL, shown: shown, secret: cfg.Secret, filter: f, attempts: cmp.Or(cfg.Attempts, 5),
+	return &hook{name: cfg.Name, url: cfg.URL, shown: shown, secret: cfg.Secret, filter: filter{cfg.Only, cfg.Disabled}, attempts: cmp.Or(cfg.Attempts, 5),
 		client: http.Client{
 			Transport:     transport,
 			Timeout:       cmp.Or(cfg.Timeout, 10*time.Second),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		log: log.With("webhook", cfg.Name, "url", shown), wake: make(chan struct{}, 1)}, nil
+		log: log.With("webhook", cfg.Name, "url", shown), wake: make(chan struct{}, 1)}
 }
 
 // load finds out where to go on. A new webhook begins after the last event; one whose cursor cannot be read begins with

@@ -32,6 +32,32 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 }
 
+// Check reports what can never work, without opening anything.
+func (cfg Config) Check() error {
+	if cfg.Queue < 0 {
+		return errors.New("events: the size of the queue is negative")
+	}
+	if err := cfg.File.Check(); err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	if _, err := newFilter(nil, cfg.Disabled); err != nil {
+		return fmt.Errorf("events: disabled: %w", err)
+	}
+	names := make(map[string]bool)
+	for _, hook := range cfg.Hooks {
+		switch err := hook.check(); {
+		case err != nil:
+			return fmt.Errorf("events: webhook %q: %w", hook.Name, err)
+		case names[hook.Name]:
+			return fmt.Errorf("events: there are two webhooks named %q", hook.Name)
+		case cfg.StateDir == "":
+			return errors.New("events: there is no directory for how far webhooks are")
+		}
+		names[hook.Name] = true
+	}
+	return nil
+}
+
 // A Log writes events to a file, from which webhooks are sent. It is safe for concurrent use.
 type Log struct {
 	file      *lineFile
@@ -59,15 +85,15 @@ type Stats struct {
 
 // Open opens the file and reads how far webhooks are. It starts no goroutines; call Run, and Close after that.
 func Open(cfg Config) (l *Log, err error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("events: %w", err)
 		}
 	}()
-	if cfg.Queue < 0 {
-		return nil, errors.New("the size of the queue is negative")
-	}
-	l = &Log{publisher: cfg.PublisherID, limit: cmp.Or(cfg.Queue, 16<<20), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+	l = &Log{filter: filter{disabled: cfg.Disabled}, publisher: cfg.PublisherID, limit: cmp.Or(cfg.Queue, 16<<20), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		wake: make(chan struct{}, 1)}
 	if l.publisher == "" {
 		host, err := os.Hostname()
@@ -75,9 +101,6 @@ func Open(cfg Config) (l *Log, err error) {
 			return nil, err
 		}
 		l.publisher = "image." + host
-	}
-	if l.filter, err = newFilter(nil, cfg.Disabled); err != nil {
-		return nil, err
 	}
 	if l.file, err = openLines(cfg.File, l.log); err != nil {
 		return nil, err
@@ -95,19 +118,8 @@ func Open(cfg Config) (l *Log, err error) {
 
 // openHooks makes the webhooks. Numbers go on after what any of them has seen, even if the log was removed.
 func (l *Log) openHooks(cfg Config) error {
-	names := make(map[string]bool)
 	for _, hc := range cfg.Hooks {
-		if names[hc.Name] {
-			return fmt.Errorf("there are two webhooks named %q", hc.Name)
-		}
-		names[hc.Name] = true
-		if cfg.StateDir == "" {
-			return errors.New("there is no directory for how far webhooks are")
-		}
-		h, err := newHook(hc, cfg.Transport, l.log)
-		if err != nil {
-			return fmt.Errorf("webhook %q: %w", hc.Name, err)
-		}
+		h := newHook(hc, cfg.Transport, l.log)
 		h.cursor.path = filepath.Join(cfg.StateDir, hc.Name+".cursor")
 		h.reader = &reader{path: cfg.File.Path, still: &l.file.mu}
 		if n, _, err := h.cursor.load(); err == nil {
