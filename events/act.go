@@ -45,6 +45,7 @@ const (
 	TaskObject      ObjectKind = "task"
 	NamespaceObject ObjectKind = "metadef_namespace" // and what is in it
 	CacheObject     ObjectKind = "cache"
+	StoreObject     ObjectKind = "stores"
 )
 
 // An Act is something that a caller did, or was not allowed to do.

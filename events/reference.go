@@ -50,7 +50,7 @@ var payloads = []payload{
 	{"image data", join(imageFields, deletionFields, []field{
 		{"os_glance_importing_to_stores", "an array: stores that an import has still to reach"},
 		{"os_glance_failed_import", "an array: stores that it failed for"},
-		{"backend", "the store that was chosen; missing where nobody chose one"},
+		{"backend", "the store"},
 	})},
 	{"send", []field{{"bytes_sent", ""}, {"image_id", ""}, {"destination_ip", "of the client, null when it has none"},
 		{"owner_id", "the image's project, null for nobody"}, {"receiver_tenant_id", "the caller's project, null for none"},
@@ -138,9 +138,9 @@ A file of its own, one JSON object a line:
 | ` + "`anonymous`" + ` | true for callers without credentials |
 | ` + "`auth`" + ` | how the caller was recognised, null when nobody said |
 | ` + "`action`" + ` | create, change, delete, upload, stage, import, download, share, answer, unshare, deactivate, reactivate, add_location, show_locations, delete_from_store; show, only when it was refused |
-| ` + "`object`, `id`" + ` | what it was done to: an image, a task, a metadef_namespace (or what is in it), the cache |
+| ` + "`object`, `id`" + ` | what it was done to: an image, a task, a metadef_namespace (or what is in it), the cache, the stores; the id is null for a list, and for a task that was not created |
 | ` + "`member`" + ` | the project that an image is or was shared with |
-| ` + "`changes`" + ` | an array of ` + "`field`" + `, and for name, owner, visibility and protected ` + "`old` and `new`" + ` |
+| ` + "`changes`" + ` | what was or would have been changed: an array of ` + "`field`" + `, and for name, owner, visibility and protected of an image ` + "`old` and `new`" + `; of what is in a namespace its kind and name |
 | ` + "`bytes`" + ` | of data that went in or out |
 | ` + "`outcome`" + ` | done, refused (the caller may not do it), failed |
 | ` + "`reason`" + ` | why not, as the caller was told |

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
@@ -18,10 +19,11 @@ const closing = 500 * time.Millisecond
 // Delete removes an image: first the record, then the bytes; the id is never used again. An upload under way ends.
 // Errors: image.ErrForbidden when it is protected, image.ErrInUse when it is open through the mount (unless the
 // service puts such images into the trash), image.ErrInvalid when its status does not allow it.
-func (s *Session) Delete(ctx context.Context, id image.ID) error {
+func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
+	defer s.record(ctx, onImage(events.Delete, id), &err)
 	var number int64
 	var done trace
-	err := retry(ctx, func() error {
+	err = retry(ctx, func() error {
 		seen, err := s.permitted(ctx, id, policy.DeleteImage)
 		if err != nil {
 			return err
@@ -39,6 +41,7 @@ func (s *Session) Delete(ctx context.Context, id image.ID) error {
 		return err
 	}
 	s.svc.follow(ctx, done)
+	s.svc.tellImage(ctx, events.ImageDelete, done.img)
 	s.svc.stopUploads(context.WithoutCancel(ctx), number)
 	s.svc.collectOf(context.WithoutCancel(ctx), number, id)
 	return nil

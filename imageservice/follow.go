@@ -18,8 +18,9 @@ func (s *Service) Follow(applied func(ctx context.Context, sequence int64) error
 	s.applied = applied
 }
 
-// A trace notes what an Update changed, to wait for those who show it.
+// A trace notes what an Update changed, to wait for those who show it, and to tell of it.
 type trace struct {
+	img      *image.Image // as it is now, nil for none
 	sequence int64
 	shown    bool // an active image, before or after
 }
@@ -29,6 +30,7 @@ func (t *trace) save(tx metadata.WriteTx, img *image.Image, before image.Status)
 	if err := tx.SaveImage(img); err != nil {
 		return err
 	}
+	t.img = img
 	t.shown = before == image.Active || img.Status == image.Active
 	t.sequence, err = tx.LastChange()
 	return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
@@ -83,6 +84,9 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 	}
 	if img, err = s.reserveImport(ctx, task, &res, writer); err != nil {
 		return err
+	}
+	if storeID != imagestore.Staging {
+		s.tellData(ctx, events.ImagePrepare, img, storeID)
 	}
 	req.Admit = s.admission(res.ID)
 	req.Encrypted = img.Encrypted()
@@ -187,6 +191,7 @@ func (s *Service) recordFetched(ctx context.Context, task *image.Task, plan *ima
 // its data was judged as.
 func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.ImportPlan, res image.Upload, req ingest.Request, result ingest.Result) error {
 	var done trace
+	var activated bool
 	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
 		done = trace{}
 		img, err := reservedImage(tx, res)
@@ -217,6 +222,7 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 			}
 		}
 		img.UpdatedAt = s.timestamp()
+		activated = before != img.Status
 		if err := tx.RemoveUpload(res.ID); err != nil {
 			return err
 		}
@@ -224,6 +230,10 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 	})
 	if err == nil {
 		s.follow(ctx, done)
+		s.tellData(ctx, events.ImageUpload, done.img, res.Store)
+		if activated {
+			s.tellImage(ctx, events.ImageActivate, done.img)
+		}
 	}
 	return err
 }
@@ -245,11 +255,10 @@ func addCopy(img *image.Image, result ingest.Result) error {
 // and what is staged of it, and what was stored of an import that failed, is removed.
 func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error {
 	var done trace
-	var number int64
-	err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
-		done, number = trace{}, 0
-		now, err := s.ownTask(tx, task.ID)
-		if err != nil {
+	var now *image.Task
+	err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
+		done = trace{}
+		if now, err = s.ownTask(tx, task.ID); err != nil {
 			return err
 		}
 		status := image.TaskSuccess
@@ -271,16 +280,21 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 			return err
 		}
 		before := img.Status
-		number = img.Number
 		return cmp.Or(s.conclude(img, task, plan, failed), tx.RemoveStaged(img.Number), done.save(tx, img, before))
 	})
 	if err != nil {
 		return err
 	}
 	s.tasks.dropToken(task.ID)
-	s.follow(ctx, done)
-	if number != 0 {
-		s.collectOf(ctx, number, task.ImageID)
+	name := events.TaskSuccess
+	if failed {
+		name = events.TaskFailure
+	}
+	s.tellTask(ctx, name, now)
+	if done.img != nil {
+		s.follow(ctx, done)
+		s.tellImage(ctx, events.ImageUpdate, done.img)
+		s.collectOf(ctx, done.img.Number, task.ImageID)
 	}
 	return nil
 }

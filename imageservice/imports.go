@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/requestid"
@@ -28,12 +29,17 @@ const (
 // image.ErrConflict when the image's status or formats do not allow the method; image.ErrForbidden; image.ErrConflict while
 // another import is under way, and for an unknown store; image.ErrInvalid for stores that cannot take the data, and for a URL
 // that is refused; image.ErrInvalid and image.ErrUnavailable for a signature that cannot be verified; image.ErrTooLarge over a quota.
-func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) error {
+func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) (err error) {
+	defer s.record(ctx, onImage(events.Import, id), &err)
 	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
 		return image.Errorf(image.ErrInvalid, "Unknown import method name '%s'.", imp.Method)
 	}
-	var stolen, added image.ID
-	err := retry(ctx, func() error {
+	var stolen *image.Task
+	var img *image.Image
+	added := &image.Task{}
+	err = retry(ctx, func() error {
+		s.svc.tasks.dropToken(added.ID) // of the try before
+		added = &image.Task{}
 		seen, member, err := s.loadImport(ctx, id, imp)
 		if err != nil {
 			return err
@@ -66,9 +72,8 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		if err != nil {
 			return err
 		}
-		s.svc.tasks.dropToken(added) // of the try before
-		if added = task.ID; imp.Method == image.ImportDownload {
-			s.svc.tasks.keepToken(added, s.caller.Token)
+		if added = task; imp.Method == image.ImportDownload {
+			s.svc.tasks.keepToken(added.ID, s.caller.Token)
 		}
 		quota, err := s.svc.quotaOf(ctx, seen.Owner)
 		if err != nil {
@@ -76,8 +81,7 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		}
 		return s.svc.withRoom(ctx, seen.Owner, func() error {
 			return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-				img, err := s.unchanged(tx, seen)
-				if err != nil {
+				if img, err = s.unchanged(tx, seen); err != nil {
 					return err
 				}
 				if stolen, err = s.svc.steal(tx, img); err != nil {
@@ -91,10 +95,18 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) err
 		})
 	})
 	if err != nil {
-		s.svc.tasks.dropToken(added)
+		s.svc.tasks.dropToken(added.ID)
 		return err
 	}
-	s.svc.cancelTask(stolen)
+	if added.ID == "" {
+		return nil // every store has the data
+	}
+	if stolen != nil {
+		s.svc.cancelTask(stolen.ID)
+		s.svc.tellTask(ctx, events.TaskFailure, stolen)
+	}
+	s.svc.tellTask(ctx, events.TaskCreate, added)
+	s.svc.tellImage(ctx, events.ImageUpdate, img)
 	s.svc.wakeImporter()
 	return nil
 }
@@ -179,17 +191,17 @@ func (s *Service) checkLock(ctx context.Context, img *image.Image) error {
 	})
 }
 
-// steal ends the task that holds the lock, if there is one, and returns its id.
-func (s *Service) steal(tx metadata.WriteTx, img *image.Image) (image.ID, error) {
+// steal ends the task that holds the lock, and returns it; nil if there is none.
+func (s *Service) steal(tx metadata.WriteTx, img *image.Image) (*image.Task, error) {
 	task, err := s.lockHolder(tx, img)
 	if err != nil || task == nil {
-		return "", err
+		return nil, err
 	}
 	task.Message = "The task stood still for too long, and another import took its place."
 	if err := task.SetStatus(image.TaskFailure, s.timestamp(), s.imports.keepTasks()); err != nil {
-		return "", err
+		return nil, err
 	}
-	return task.ID, tx.SaveTask(task)
+	return task, tx.SaveTask(task)
 }
 
 // storesFor returns the ids of the stores that get the data, none if those that were asked for have it.

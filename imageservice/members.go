@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
@@ -13,6 +14,7 @@ import (
 // Members returns whom an image is shared with: all to its owner and to admins, to a member its own record.
 // Errors: image.ErrNotFound, image.ErrForbidden when the image is not shared.
 func (s *Session) Members(ctx context.Context, id image.ID) (members []image.Member, err error) {
+	defer s.recordRefusal(ctx, events.ImageObject, string(id), &err)
 	img, err := s.sharedImage(ctx, id, "", policy.GetImage)
 	if err != nil {
 		return nil, err
@@ -31,6 +33,7 @@ func (s *Session) Members(ctx context.Context, id image.ID) (members []image.Mem
 
 // Member returns one member's record. Errors: image.ErrNotFound, also when the caller may not see it.
 func (s *Session) Member(ctx context.Context, id image.ID, project string) (m image.Member, err error) {
+	defer s.recordRefusal(ctx, events.ImageObject, string(id), &err)
 	img, err := s.permitted(ctx, id, policy.GetImage)
 	if err != nil {
 		return m, err
@@ -53,18 +56,18 @@ func (s *Session) AddMember(ctx context.Context, id image.ID, project string) (m
 	if err := image.CheckProject(project); err != nil {
 		return m, err
 	}
-	return s.changeMember(ctx, id, project, policy.AddMember, s.svc.db.Update, func(tx metadata.WriteTx, img *image.Image) error {
+	return s.changeMember(ctx, id, project, addMember, s.svc.db.Update, func(tx metadata.WriteTx, img *image.Image) (m image.Member, err error) {
 		members, err := tx.Members(img.Number)
 		if err != nil {
-			return err
+			return m, err
 		}
 		if slices.ContainsFunc(members, func(m image.Member) bool { return m.Project == project }) {
-			return image.Errorf(image.ErrConflict, "Project %s is a member of image %s already", project, id)
+			return m, image.Errorf(image.ErrConflict, "Project %s is a member of image %s already", project, id)
 		}
 		if n := len(members) + 1; s.svc.limits.Members >= 0 && n > s.svc.limits.Members {
-			return &image.QuotaError{Resource: "image_member_quota", Limit: int64(s.svc.limits.Members), Attempted: int64(n)}
+			return m, &image.QuotaError{Resource: "image_member_quota", Limit: int64(s.svc.limits.Members), Attempted: int64(n)}
 		}
-		return tx.SaveMember(img.Number, project, image.MemberPending, s.svc.timestamp())
+		return s.svc.saveMember(tx, img, project, image.MemberPending)
 	})
 }
 
@@ -74,28 +77,55 @@ func (s *Session) SetMemberStatus(ctx context.Context, id image.ID, project, sta
 	if err := image.CheckMemberStatus(status); err != nil {
 		return m, err
 	}
-	return s.changeMember(ctx, id, project, policy.ModifyMember, s.svc.db.Update, func(tx metadata.WriteTx, img *image.Image) error {
-		if _, err := tx.Member(img.Number, project); err != nil {
-			return err
+	return s.changeMember(ctx, id, project, setMemberStatus, s.svc.db.Update, func(tx metadata.WriteTx, img *image.Image) (image.Member, error) {
+		if m, err := tx.Member(img.Number, project); err != nil {
+			return m, err
 		}
-		return tx.SaveMember(img.Number, project, status, s.svc.timestamp())
+		return s.svc.saveMember(tx, img, project, status)
 	})
 }
 
 // RemoveMember stops sharing the image with a project. Errors: image.ErrNotFound, image.ErrForbidden.
 func (s *Session) RemoveMember(ctx context.Context, id image.ID, project string) error {
-	_, err := s.changeMember(ctx, id, project, policy.DeleteMember, s.svc.db.UpdateFreeing, func(tx metadata.WriteTx, img *image.Image) error {
-		return tx.RemoveMember(img.Number, project)
+	_, err := s.changeMember(ctx, id, project, removeMember, s.svc.db.UpdateFreeing, func(tx metadata.WriteTx, img *image.Image) (image.Member, error) {
+		m, err := tx.Member(img.Number, project)
+		if err != nil {
+			return m, err
+		}
+		return m, tx.RemoveMember(img.Number, project)
 	})
 	return err
 }
 
-// changeMember lets fn change a member of a shared image with which the rule allows the caller to do so, and returns what
-// became of the record.
-func (s *Session) changeMember(ctx context.Context, id image.ID, project, rule string,
-	update func(context.Context, func(metadata.WriteTx) error) error, fn func(metadata.WriteTx, *image.Image) error) (m image.Member, err error) {
+func (s *Service) saveMember(tx metadata.WriteTx, img *image.Image, project, status string) (m image.Member, err error) {
+	if err := tx.SaveMember(img.Number, project, status, s.timestamp()); err != nil {
+		return m, err
+	}
+	return tx.Member(img.Number, project)
+}
+
+// A memberChange is what may become of a membership: the rule that allows it, and how it is told.
+type memberChange struct {
+	rule   string
+	action events.Action
+	event  events.Name
+}
+
+var (
+	addMember       = memberChange{policy.AddMember, events.Share, events.MemberCreate}
+	setMemberStatus = memberChange{policy.ModifyMember, events.Answer, events.MemberUpdate}
+	removeMember    = memberChange{policy.DeleteMember, events.Unshare, events.MemberDelete}
+)
+
+// changeMember lets fn change a member of a shared image with which the rule allows the caller to do so, and returns the
+// record as it is then, or was.
+func (s *Session) changeMember(ctx context.Context, id image.ID, project string, how memberChange,
+	update func(context.Context, func(metadata.WriteTx) error) error, fn func(metadata.WriteTx, *image.Image) (image.Member, error)) (m image.Member, err error) {
+	act := onImage(how.action, id)
+	act.Member = project
+	defer s.record(ctx, act, &err)
 	err = retry(ctx, func() error {
-		seen, err := s.sharedImage(ctx, id, project, rule)
+		seen, err := s.sharedImage(ctx, id, project, how.rule)
 		if err != nil {
 			return err
 		}
@@ -104,16 +134,13 @@ func (s *Session) changeMember(ctx context.Context, id image.ID, project, rule s
 			if err != nil {
 				return err
 			}
-			if err := fn(tx, img); err != nil {
-				return err
-			}
-			m, err = tx.Member(img.Number, project)
-			if errors.Is(err, image.ErrNotFound) {
-				return nil // that was what fn did
-			}
+			m, err = fn(tx, img)
 			return err
 		})
 	})
+	if err == nil {
+		s.svc.tellMember(ctx, how.event, m)
+	}
 	if written := (*image.Error)(nil); errors.Is(err, image.ErrNotFound) && !errors.As(err, &written) {
 		err = noMember(id, project)
 	}

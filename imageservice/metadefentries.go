@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadef"
@@ -62,46 +63,59 @@ func getEntry[T any](ctx context.Context, s *Session, namespace string, kind met
 
 // createEntry adds what check does not refuse.
 func (s *Session) createEntry(ctx context.Context, namespace string, e metadef.Entry, check func() error) error {
-	return s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	return s.changeNamespace(ctx, namespace, entry(events.Create, e.Kind, e.Name), func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
 		if err := check(); err != nil {
-			return err
+			return nil, err
 		}
-		return tx.AddEntry(n.Number, e)
+		if err := tx.AddEntry(n.Number, e); err != nil {
+			return nil, err
+		}
+		return s.svc.entryNews(entryEvents[e.Kind].create, n.Name, e, "")
 	}, entryRules[e.Kind].add)
 }
 
 // saveEntry writes e, which check does not refuse, over the entry of that name, and returns it with the time at which
 // that was made.
 func (s *Session) saveEntry(ctx context.Context, namespace, name string, e metadef.Entry, check func() error) (metadef.Entry, error) {
-	err := s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	err := s.changeNamespace(ctx, namespace, entry(events.Change, e.Kind, name), func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
 		if err := check(); err != nil {
-			return err
+			return nil, err
 		}
 		old, err := tx.Entry(n.Number, e.Kind, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		e.CreatedAt = old.CreatedAt
-		return tx.SaveEntry(n.Number, name, e)
+		if err := tx.SaveEntry(n.Number, name, e); err != nil {
+			return nil, err
+		}
+		return s.svc.entryNews(entryEvents[e.Kind].update, n.Name, e, old.Name)
 	}, entryRules[e.Kind].modify)
 	return e, err
 }
 
 func (s *Session) deleteEntry(ctx context.Context, namespace string, kind metadef.Kind, name string) error {
-	return s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	return s.changeNamespace(ctx, namespace, entry(events.Delete, kind, name), func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
 		if err := checkProtected(&n, fmt.Sprintf("its %s %q", kind, name)); err != nil {
-			return err
+			return nil, err
 		}
-		return tx.RemoveEntry(n.Number, kind, name)
+		e, err := tx.Entry(n.Number, kind, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := tx.RemoveEntry(n.Number, kind, name); err != nil {
+			return nil, err
+		}
+		return s.svc.entryNews(entryEvents[kind].remove, n.Name, e, "")
 	}, entryRules[kind].remove)
 }
 
 func (s *Session) deleteEntries(ctx context.Context, namespace string, kind metadef.Kind, what string) error {
-	return s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
-		if err := checkProtected(&n, what); err != nil {
-			return err
+	return s.changeNamespace(ctx, namespace, inside(events.Delete, what), func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
+		if err := checkProtected(&n, "its "+what); err != nil {
+			return nil, err
 		}
-		return tx.RemoveEntries(n.Number, kind)
+		return s.svc.namespaceNews(entryEvents[kind].removeAll, &n, ""), tx.RemoveEntries(n.Number, kind)
 	}, entryRules[kind].removeAll)
 }
 
@@ -159,7 +173,7 @@ func (s *Session) DeleteProperty(ctx context.Context, namespace, name string) er
 
 // DeleteProperties deletes all properties of a namespace.
 func (s *Session) DeleteProperties(ctx context.Context, namespace string) error {
-	return s.deleteEntries(ctx, namespace, metadef.KindProperty, "its properties")
+	return s.deleteEntries(ctx, namespace, metadef.KindProperty, "properties")
 }
 
 // Objects returns the objects of a namespace by their names.
@@ -194,7 +208,7 @@ func (s *Session) DeleteObject(ctx context.Context, namespace, name string) erro
 
 // DeleteObjects deletes all objects of a namespace.
 func (s *Session) DeleteObjects(ctx context.Context, namespace string) error {
-	return s.deleteEntries(ctx, namespace, metadef.KindObject, "its objects")
+	return s.deleteEntries(ctx, namespace, metadef.KindObject, "objects")
 }
 
 // Tags returns a page of the tags of a namespace. Errors beside the others': those of metadef.TagQuery.Page.
@@ -229,21 +243,27 @@ func (s *Session) SetTags(ctx context.Context, namespace string, names []string,
 	for i, name := range names {
 		tags[i] = s.newTag(name)
 	}
-	err := s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	err := s.changeNamespace(ctx, namespace, inside(events.Create, "tags"), func(tx metadata.WriteTx, n metadef.Namespace) (told news, err error) {
 		if err := metadef.CheckTags(tags); err != nil {
-			return err
+			return nil, err
 		}
 		if !add {
+			told = s.svc.namespaceNews(events.NamespaceDeleteTags, &n, "")
 			if err := tx.RemoveEntries(n.Number, metadef.KindTag); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		for _, t := range tags {
 			if err := tx.AddEntry(n.Number, t.Entry()); err != nil {
-				return err
+				return nil, err
 			}
+			created, err := s.svc.entryNews(events.TagCreate, n.Name, t.Entry(), "")
+			if err != nil {
+				return nil, err
+			}
+			told = append(told, created...)
 		}
-		return nil
+		return told, nil
 	}, policy.AddMetadefTags)
 	return tags, err
 }
@@ -263,5 +283,5 @@ func (s *Session) DeleteTag(ctx context.Context, namespace, name string) error {
 
 // DeleteTags deletes all tags of a namespace.
 func (s *Session) DeleteTags(ctx context.Context, namespace string) error {
-	return s.deleteEntries(ctx, namespace, metadef.KindTag, "its tags")
+	return s.deleteEntries(ctx, namespace, metadef.KindTag, "tags")
 }

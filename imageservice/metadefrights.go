@@ -3,6 +3,7 @@ package imageservice
 import (
 	"context"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadef"
@@ -48,7 +49,8 @@ func (s *Session) visibleNamespace(tx metadata.Tx, name string) (metadef.Namespa
 
 // readNamespace lets fn read in a namespace if the rules allow it. Rules may ask servers, so they are asked before the
 // transaction; if the namespace is another one then, they are asked again.
-func (s *Session) readNamespace(ctx context.Context, name string, fn func(metadata.Tx, metadef.Namespace) error, rules ...string) error {
+func (s *Session) readNamespace(ctx context.Context, name string, fn func(metadata.Tx, metadef.Namespace) error, rules ...string) (err error) {
+	defer s.recordRefusal(ctx, events.NamespaceObject, name, &err)
 	return s.inNamespace(ctx, name, rules, func(check func(metadata.Tx) (metadef.Namespace, error)) error {
 		return s.svc.db.View(ctx, func(tx metadata.Tx) error {
 			n, err := check(tx)
@@ -60,17 +62,26 @@ func (s *Session) readNamespace(ctx context.Context, name string, fn func(metada
 	})
 }
 
-// changeNamespace is like readNamespace for fn that writes.
-func (s *Session) changeNamespace(ctx context.Context, name string, fn func(metadata.WriteTx, metadef.Namespace) error, rules ...string) error {
-	return s.inNamespace(ctx, name, rules, func(check func(metadata.Tx) (metadef.Namespace, error)) error {
+// changeNamespace is like readNamespace for fn that writes, and returns what is to be told of it. The act is what the audit
+// log has.
+func (s *Session) changeNamespace(ctx context.Context, name string, act *events.Act, fn func(metadata.WriteTx, metadef.Namespace) (news, error), rule string) (err error) {
+	act.Kind, act.ID = events.NamespaceObject, name
+	defer s.record(ctx, act, &err)
+	var told news
+	err = s.inNamespace(ctx, name, []string{rule}, func(check func(metadata.Tx) (metadef.Namespace, error)) error {
 		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
 			n, err := check(tx)
 			if err != nil {
 				return err
 			}
-			return fn(tx, n)
+			told, err = fn(tx, n)
+			return err
 		})
 	})
+	if err == nil {
+		s.svc.tell(ctx, told)
+	}
+	return err
 }
 
 // inNamespace asks the rules, and runs a transaction that must begin with check.

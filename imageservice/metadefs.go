@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadef"
 	"github.com/vitrine-image/vitrine/policy"
@@ -12,6 +13,7 @@ import (
 // Namespaces returns a page of the namespaces that the caller sees, each with its associations only, and the marker of
 // the next page, "" after the last one. Errors: those of metadef.Query.Page, image.ErrForbidden.
 func (s *Session) Namespaces(ctx context.Context, q metadef.Query) (page []metadef.Document, next string, err error) {
+	defer s.recordRefusal(ctx, events.NamespaceObject, "", &err)
 	for _, rule := range []string{policy.GetMetadefNamespaces, policy.ListMetadefResourceTypes} {
 		if err := s.svc.policy.Check(ctx, s.caller, rule, policy.ForProject(s.caller.ProjectID)); err != nil {
 			return nil, "", err
@@ -85,7 +87,8 @@ func document(tx metadata.Tx, n metadef.Namespace) (d metadef.Document, err erro
 // CreateNamespace records a namespace with all that the document has, or nothing of it. Without an owner it belongs to
 // the caller's project. Errors: those of metadef.Document.Check, image.ErrForbidden, image.ErrConflict for a name that is
 // taken.
-func (s *Session) CreateNamespace(ctx context.Context, d metadef.Document) (metadef.Document, error) {
+func (s *Session) CreateNamespace(ctx context.Context, d metadef.Document) (_ metadef.Document, err error) {
+	defer s.record(ctx, &events.Act{Action: events.Create, Kind: events.NamespaceObject, ID: d.Namespace.Name}, &err)
 	if d.Namespace.Owner == "" {
 		d.Namespace.Owner = s.caller.ProjectID
 	}
@@ -109,7 +112,17 @@ func (s *Session) CreateNamespace(ctx context.Context, d metadef.Document) (meta
 		return d, err
 	}
 	d = d.Stamped(s.svc.timestamp())
-	err := s.svc.db.Update(ctx, func(tx metadata.WriteTx) error { return addDocument(tx, &d) })
+	var told news
+	err = s.svc.db.Update(ctx, func(tx metadata.WriteTx) (err error) {
+		if err := addDocument(tx, &d); err != nil {
+			return err
+		}
+		told, err = s.svc.documentNews(&d)
+		return err
+	})
+	if err == nil {
+		s.svc.tell(ctx, told)
+	}
 	return d, err
 }
 
@@ -139,12 +152,12 @@ func (s *Session) SaveNamespace(ctx context.Context, name string, n metadef.Name
 	}
 	// Nobody makes it what he could not change.
 	allowed := s.svc.policy.Check(ctx, s.caller, policy.ModifyMetadefNamespace, namespaceTarget(&n))
-	err := s.changeNamespace(ctx, name, func(tx metadata.WriteTx, old metadef.Namespace) error {
+	err := s.changeNamespace(ctx, name, &events.Act{Action: events.Change}, func(tx metadata.WriteTx, old metadef.Namespace) (news, error) {
 		if err := cmp.Or(allowed, n.Check()); err != nil {
-			return err
+			return nil, err
 		}
 		n.Number, n.CreatedAt, n.UpdatedAt = old.Number, old.CreatedAt, s.svc.timestamp()
-		return tx.SaveNamespace(&n)
+		return s.svc.namespaceNews(events.NamespaceUpdate, &n, old.Name), tx.SaveNamespace(&n)
 	}, policy.ModifyMetadefNamespace)
 	return n, err
 }
@@ -152,16 +165,17 @@ func (s *Session) SaveNamespace(ctx context.Context, name string, n metadef.Name
 // DeleteNamespace deletes a namespace with all that belongs to it. Errors: image.ErrNotFound, image.ErrForbidden when it
 // is protected.
 func (s *Session) DeleteNamespace(ctx context.Context, name string) error {
-	return s.changeNamespace(ctx, name, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	return s.changeNamespace(ctx, name, &events.Act{Action: events.Delete}, func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
 		if err := checkProtected(&n, "it"); err != nil {
-			return err
+			return nil, err
 		}
-		return tx.DeleteNamespace(n.Number)
+		return s.svc.namespaceNews(events.NamespaceDelete, &n, ""), tx.DeleteNamespace(n.Number)
 	}, policy.DeleteMetadefNamespace)
 }
 
 // ResourceTypes returns all resource types that namespaces are, or were, about.
 func (s *Session) ResourceTypes(ctx context.Context) (types []metadef.ResourceType, err error) {
+	defer s.recordRefusal(ctx, events.NamespaceObject, "", &err)
 	if err := s.svc.policy.Check(ctx, s.caller, policy.ListMetadefResourceTypes, policy.ForProject(s.caller.ProjectID)); err != nil {
 		return nil, err
 	}
@@ -184,23 +198,31 @@ func (s *Session) Associations(ctx context.Context, namespace string) (all []met
 // AddAssociation says that a namespace is about a resource type, which comes into being if nobody knows it.
 // Errors: image.ErrNotFound, image.ErrForbidden, image.ErrInvalid, image.ErrConflict when it is already.
 func (s *Session) AddAssociation(ctx context.Context, namespace string, a metadef.Association) (metadef.Association, error) {
-	err := s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	err := s.changeNamespace(ctx, namespace, inside(events.Create, "resource type "+a.ResourceType), func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
 		if err := a.Check(); err != nil {
-			return err
+			return nil, err
 		}
 		a.CreatedAt = s.svc.timestamp()
 		a.UpdatedAt = a.CreatedAt
-		return tx.AddAssociation(n.Number, a)
+		return s.svc.associationNews(events.ResourceTypeCreate, n.Name, a), tx.AddAssociation(n.Number, a)
 	}, policy.AddMetadefResourceTypeAssociation)
 	return a, err
 }
 
 // RemoveAssociation takes that back. Errors: image.ErrNotFound, image.ErrForbidden when the namespace is protected.
 func (s *Session) RemoveAssociation(ctx context.Context, namespace, resourceType string) error {
-	return s.changeNamespace(ctx, namespace, func(tx metadata.WriteTx, n metadef.Namespace) error {
+	return s.changeNamespace(ctx, namespace, inside(events.Delete, "resource type "+resourceType), func(tx metadata.WriteTx, n metadef.Namespace) (news, error) {
 		if err := checkProtected(&n, "its association with "+resourceType); err != nil {
-			return err
+			return nil, err
 		}
-		return tx.RemoveAssociation(n.Number, resourceType)
+		all, err := tx.Associations(n.Number)
+		if err != nil {
+			return nil, err
+		}
+		var told news
+		if a := metadef.AssociationWith(all, resourceType); a != nil {
+			told = s.svc.associationNews(events.ResourceTypeDelete, n.Name, *a)
+		}
+		return told, tx.RemoveAssociation(n.Number, resourceType)
 	}, policy.RemoveMetadefResourceTypeAssociation)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/metadata"
@@ -16,16 +17,22 @@ type OpenOptions struct {
 	Prefer []string // ids of the stores to try first, in this order
 }
 
-// Data is an image and its bytes. Close the Reader.
+// Data is an image and its bytes. Close the Reader, and tell by Sent what was made of it.
 type Data struct {
-	Image  *image.Image
-	Reader imagestore.Reader
+	Image   *image.Image
+	Reader  imagestore.Reader
+	session *Session // whose it is
 }
 
 // Open returns the bytes of an image from its best location that answers.
 // Errors: image.ErrNoData before anything was uploaded, image.ErrForbidden for a deactivated image unless the caller is
 // an admin, image.ErrDataMissing, image.ErrStoreOffline.
-func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (*Data, error) {
+func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (_ *Data, err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, image.ErrNoData) {
+			s.record(ctx, onImage(events.Download, id), &err)
+		}
+	}()
 	for _, store := range opts.Prefer {
 		if _, ok := s.svc.stores.Get(store); !ok || imagestore.Reserved(store) {
 			return nil, image.Errorf(image.ErrInvalid, "There is no store %q", store)
@@ -50,7 +57,7 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (*Dat
 	if err != nil {
 		return nil, err
 	}
-	return &Data{Image: img, Reader: r}, nil
+	return &Data{Image: img, Reader: r, session: s}, nil
 }
 
 // openData tries the image's locations, the best first. Errors: image.ErrStoreOffline when a copy may be reached later,

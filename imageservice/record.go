@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
@@ -12,12 +13,13 @@ import (
 
 // Create records a new, queued image. Each edit adds a field or property; id may be empty for a random one.
 // Errors: those of image.Image.Apply, image.ErrTooLarge over a quota, image.ErrConflict when the id exists or existed.
-func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
+func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (img *image.Image, err error) {
 	if id == "" {
 		id = image.NewID()
 	}
+	defer s.record(ctx, onImage(events.Create, id), &err)
 	now := s.svc.timestamp()
-	img := &image.Image{ID: id, Owner: s.caller.ProjectID, Status: image.Queued, Visibility: image.Shared,
+	img = &image.Image{ID: id, Owner: s.caller.ProjectID, Status: image.Queued, Visibility: image.Shared,
 		CreatedAt: now, UpdatedAt: now}
 	blank := img.Clone()
 	if err := s.svc.formats.Apply(img, edits); err != nil {
@@ -43,14 +45,16 @@ func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (
 		return tx.CreateImage(img)
 	})
 	if err == nil {
+		s.svc.tellImage(ctx, events.ImageCreate, img)
 		s.shown(ctx, img)
 	}
 	return img, err
 }
 
 // Get returns an image. Errors: image.ErrNotFound, also for what the caller may not see.
-func (s *Session) Get(ctx context.Context, id image.ID) (*image.Image, error) {
-	img, err := s.permitted(ctx, id, policy.GetImage)
+func (s *Session) Get(ctx context.Context, id image.ID) (img *image.Image, err error) {
+	defer s.recordRefusal(ctx, events.ImageObject, string(id), &err)
+	img, err = s.permitted(ctx, id, policy.GetImage)
 	if err == nil {
 		s.shown(ctx, img)
 	}
@@ -59,6 +63,7 @@ func (s *Session) Get(ctx context.Context, id image.ID) (*image.Image, error) {
 
 // List returns a page of the images that the caller sees. Errors: image.ErrForbidden, image.ErrInvalid for an unknown marker.
 func (s *Session) List(ctx context.Context, q image.Query) (page []*image.Image, err error) {
+	defer s.recordRefusal(ctx, events.ImageObject, "", &err)
 	if err := s.svc.policy.Check(ctx, s.caller, policy.GetImages, policy.ForProject(s.caller.ProjectID)); err != nil {
 		return nil, err
 	}
@@ -88,7 +93,7 @@ func (s *Session) mayFilter(ctx context.Context, q image.Query) bool {
 // Edit applies the edits in their order, all or none, and returns the image as it is then.
 // Errors: those of image.Image.Apply, image.ErrNotFound, image.ErrForbidden, image.ErrTooLarge over a quota.
 func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
-	img, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
+	img, err := s.change(ctx, id, events.Change, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		before := img.Clone()
 		if err := s.svc.formats.Apply(img, edits); err != nil {
 			return false, err
@@ -109,7 +114,7 @@ func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
 	if err := image.CheckTag(tag); err != nil {
 		return err
 	}
-	_, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
+	_, err := s.change(ctx, id, events.Change, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		at, have := slices.BinarySearch(img.Tags, tag)
 		if have {
 			return false, nil
@@ -123,7 +128,7 @@ func (s *Session) AddTag(ctx context.Context, id image.ID, tag string) error {
 
 // RemoveTag takes a tag away. Errors: image.ErrNotFound also when the image has no such tag.
 func (s *Session) RemoveTag(ctx context.Context, id image.ID, tag string) error {
-	_, err := s.change(ctx, id, policy.ModifyImage, func(img *image.Image) (bool, error) {
+	_, err := s.change(ctx, id, events.Change, policy.ModifyImage, func(img *image.Image) (bool, error) {
 		at, have := slices.BinarySearch(img.Tags, tag)
 		if !have {
 			return false, image.Errorf(image.ErrNotFound, "Image %s has no tag %q", id, tag)
@@ -136,17 +141,17 @@ func (s *Session) RemoveTag(ctx context.Context, id image.ID, tag string) error 
 
 // Deactivate stops downloads for all but admins. Errors: image.ErrForbidden when the image is not active.
 func (s *Session) Deactivate(ctx context.Context, id image.ID) error {
-	return s.switchTo(ctx, id, policy.Deactivate, image.Deactivated)
+	return s.switchTo(ctx, id, events.Deactivate, policy.Deactivate, image.Deactivated)
 }
 
 // Reactivate allows downloads again. Errors: image.ErrForbidden when the image is not deactivated.
 func (s *Session) Reactivate(ctx context.Context, id image.ID) error {
-	return s.switchTo(ctx, id, policy.Reactivate, image.Active)
+	return s.switchTo(ctx, id, events.Reactivate, policy.Reactivate, image.Active)
 }
 
 // switchTo changes the status if the rule allows it, which has the name of the verb.
-func (s *Session) switchTo(ctx context.Context, id image.ID, verb string, to image.Status) error {
-	_, err := s.change(ctx, id, verb, func(img *image.Image) (bool, error) {
+func (s *Session) switchTo(ctx context.Context, id image.ID, action events.Action, verb string, to image.Status) error {
+	_, err := s.change(ctx, id, action, verb, func(img *image.Image) (bool, error) {
 		if img.Status != image.Active && img.Status != image.Deactivated {
 			return false, image.Errorf(image.ErrForbidden, "Not allowed to %s an image in status '%s'", verb, img.Status)
 		}
@@ -159,8 +164,10 @@ func (s *Session) switchTo(ctx context.Context, id image.ID, verb string, to ima
 }
 
 // change loads an image with which the rule allows the caller to do so, lets fn change it, and saves it if fn says that it
-// did. fn is called again when somebody else changed the image meanwhile.
-func (s *Session) change(ctx context.Context, id image.ID, rule string, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
+// did. fn is called again when somebody else changed the image meanwhile. The action is what it is in the audit log.
+func (s *Session) change(ctx context.Context, id image.ID, action events.Action, rule string, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
+	act := onImage(action, id)
+	defer s.record(ctx, act, &err)
 	var done trace
 	err = retry(ctx, func() error {
 		seen, err := s.permitted(ctx, id, rule)
@@ -169,6 +176,9 @@ func (s *Session) change(ctx context.Context, id image.ID, rule string, fn func(
 		}
 		img = seen.Clone()
 		changed, err := fn(img)
+		if s.svc.audit != nil {
+			act.Changes = events.Changes(seen, img) // also what is refused
+		}
 		if err != nil || !changed {
 			return err
 		}
@@ -181,8 +191,9 @@ func (s *Session) change(ctx context.Context, id image.ID, rule string, fn func(
 			return done.save(tx, img, seen.Status)
 		})
 	})
-	if err == nil {
+	if err == nil && done.img != nil {
 		s.svc.follow(ctx, done)
+		s.svc.tellImage(ctx, events.ImageUpdate, done.img)
 	}
 	return img, err
 }

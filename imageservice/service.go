@@ -51,6 +51,8 @@ type Config struct {
 	// handle is closed. Otherwise such a DELETE is refused.
 	TrashInUse bool
 	Import     ImportConfig
+	Events     EventLog         // nil for none
+	Audit      AuditLog         // nil for none
 	Logger     *slog.Logger     // nil discards
 	Now        func() time.Time // nil is time.Now
 }
@@ -68,6 +70,8 @@ type Service struct {
 	policy      *policy.Enforcer
 	protections *policy.Protections
 	signatures  *signature.Verifier
+	events      EventLog // nil for none
+	audit       AuditLog // nil for none
 	log         *slog.Logger
 	now         func() time.Time
 	holds       *holds
@@ -100,7 +104,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("imageservice: the instance has no name")
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
-		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures,
+		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc), swept: make(map[string]bool),
 		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}

@@ -32,7 +32,7 @@ func open(t *testing.T, dir string, wrap func(imagestore.Writer) imagestore.Writ
 	return openOn(t, openDB(t, dir), dir, wrap, false)
 }
 
-func openDB(t *testing.T, dir string) metadata.DB {
+func openDB(t testing.TB, dir string) metadata.DB {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "vitrine.db")})
 	if err != nil {
@@ -52,7 +52,7 @@ func openOn(t *testing.T, db metadata.DB, dir string, wrap func(imagestore.Write
 }
 
 // openWithStore returns a service on a new database and a store.
-func openWithStore(t *testing.T, cfg imageservice.Config) *imageservice.Service {
+func openWithStore(t testing.TB, cfg imageservice.Config) *imageservice.Service {
 	t.Helper()
 	dir := t.TempDir()
 	cfg.DB = openDB(t, dir)
@@ -81,7 +81,7 @@ func anyRegion(context.Context, image.Caller, string, string) (string, error) {
 func anyURL(context.Context, string) error { return nil }
 
 // openFiles returns a store with directories, the first one preferred.
-func openFiles(t *testing.T, id string, dirs ...string) *filestore.Store {
+func openFiles(t testing.TB, id string, dirs ...string) *filestore.Store {
 	t.Helper()
 	cfg := filestore.Config{ID: id}
 	for i, dir := range dirs {
@@ -96,7 +96,7 @@ func openFiles(t *testing.T, id string, dirs ...string) *filestore.Store {
 }
 
 // openWith fills in what the configuration lacks. The heart of the new instance beats once.
-func openWith(t *testing.T, cfg imageservice.Config, entries ...imagestore.Entry) *imageservice.Service {
+func openWith(t testing.TB, cfg imageservice.Config, entries ...imagestore.Entry) *imageservice.Service {
 	t.Helper()
 	var err error
 	if cfg.Stores, err = imagestore.NewSet(entries...); err != nil {
@@ -114,7 +114,7 @@ func openWith(t *testing.T, cfg imageservice.Config, entries ...imagestore.Entry
 	return svc
 }
 
-func newIngester(t *testing.T) *ingest.Ingester {
+func newIngester(t testing.TB) *ingest.Ingester {
 	t.Helper()
 	in, err := ingest.New(ingest.Config{})
 	if err != nil {
@@ -144,6 +144,7 @@ func (s session) Download(ctx context.Context, id image.ID) ([]byte, error) {
 	if n, err := data.Reader.ReadAt(ctx, p, 0); err != nil && (err != io.EOF || n != len(p)) {
 		return nil, err
 	}
+	data.Sent(ctx, int64(len(p)), int64(len(p)), nil)
 	return p, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
@@ -61,7 +62,9 @@ func (s *Service) ImportMethods() []string { return slices.Clone(s.imports.Metho
 // Stage keeps the data of a queued image until it is imported; what is in it nobody looks at before. When it returns nil the
 // data survives a power cut; when it fails, the image is queued again and the bytes are gone.
 // Errors: image.ErrNotFound also when images cannot be imported so, else those of Upload.
-func (s *Session) Stage(ctx context.Context, id image.ID, up Upload) error {
+func (s *Session) Stage(ctx context.Context, id image.ID, up Upload) (err error) {
+	act := onImage(events.Stage, id)
+	defer s.record(ctx, act, &err)
 	if !slices.Contains(s.svc.imports.Methods, image.ImportStaged) {
 		return image.Errorf(image.ErrNotFound, "The import method %s is not enabled: data cannot be staged.", image.ImportStaged)
 	}
@@ -70,14 +73,15 @@ func (s *Session) Stage(ctx context.Context, id image.ID, up Upload) error {
 		return err
 	}
 	store, _ := s.svc.staging()
-	return s.take(ctx, id, up.Body, intake{rule: policy.ModifyImage, status: image.Uploading, storeID: imagestore.Staging, store: store, size: size})
+	act.Bytes, err = s.take(ctx, id, up.Body, intake{rule: policy.ModifyImage, status: image.Uploading, storeID: imagestore.Staging, store: store, size: size})
+	return err
 }
 
 // recordStaged records that the data waits in the staging area, which made it durable before.
 func (s *Service) recordStaged(ctx context.Context, res image.Upload, result ingest.Result) error {
-	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		img, err := reservedImage(tx, res)
-		if err != nil {
+	var img *image.Image
+	err := s.db.Update(ctx, func(tx metadata.WriteTx) (err error) {
+		if img, err = reservedImage(tx, res); err != nil {
 			return err
 		}
 		img.Size, img.UpdatedAt = &result.Size, s.timestamp()
@@ -85,6 +89,10 @@ func (s *Service) recordStaged(ctx context.Context, res image.Upload, result ing
 			tx.SaveStaged(image.Staged{Number: img.Number, ImageID: img.ID, Location: result.Location, Size: result.Size, Since: img.UpdatedAt}),
 			tx.SaveImage(img))
 	})
+	if err == nil {
+		s.tellImage(ctx, events.ImageUpdate, img)
+	}
+	return err
 }
 
 // reservedImage returns the image of a reservation that still is what res has. Errors: errDeleted, errTakenOver.

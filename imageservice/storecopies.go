@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/policy"
@@ -21,7 +22,7 @@ func (s *Session) DeleteCopy(ctx context.Context, storeID string, id image.ID) e
 		return image.Errorf(image.ErrConflict, "There is no store %q.", storeID)
 	}
 	var number int64
-	_, err := s.change(ctx, id, policy.DeleteImageLocation, func(img *image.Image) (bool, error) {
+	_, err := s.change(ctx, id, events.DeleteFromStore, policy.DeleteImageLocation, func(img *image.Image) (bool, error) {
 		number = img.Number
 		left := slices.DeleteFunc(slices.Clone(img.Locations), func(l image.Location) bool { return l.Store == storeID })
 		switch {

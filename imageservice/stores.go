@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/policy"
 )
@@ -34,7 +35,8 @@ func (s *Service) Stores() []StoreInfo {
 }
 
 // StoresDetail returns the stores to who may know how they are configured. Error: image.ErrForbidden.
-func (s *Session) StoresDetail(ctx context.Context) ([]StoreInfo, error) {
+func (s *Session) StoresDetail(ctx context.Context) (_ []StoreInfo, err error) {
+	defer s.recordRefusal(ctx, events.StoreObject, "", &err)
 	if err := s.svc.policy.Check(ctx, s.caller, policy.StoresInfoDetail, policy.ForProject(s.caller.ProjectID)); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
@@ -14,6 +15,7 @@ import (
 // Tasks returns a page of tasks: of every project to an admin, else of the caller's own.
 // Errors: image.ErrForbidden for who may not use the tasks API, image.ErrInvalid for an unknown marker.
 func (s *Session) Tasks(ctx context.Context, q image.TaskQuery) (page []*image.Task, err error) {
+	defer s.recordRefusal(ctx, events.TaskObject, "", &err)
 	if err := s.mayUseTasks(ctx, policy.GetTasks); err != nil {
 		return nil, err
 	}
@@ -31,6 +33,7 @@ func (s *Session) Tasks(ctx context.Context, q image.TaskQuery) (page []*image.T
 
 // Task returns a task. Errors: image.ErrNotFound, image.ErrForbidden for who may not use the tasks API.
 func (s *Session) Task(ctx context.Context, id image.ID) (t *image.Task, err error) {
+	defer s.recordRefusal(ctx, events.TaskObject, string(id), &err)
 	if err := s.mayUseTasks(ctx); err != nil {
 		return nil, err
 	}
@@ -53,6 +56,7 @@ func (s *Session) Task(ctx context.Context, id image.ID) (t *image.Task, err err
 // ImageTasks returns what was done to bring in the data of an image, the newest first: to its owner, its members and
 // admins; nothing to others who see it. Errors: image.ErrNotFound.
 func (s *Session) ImageTasks(ctx context.Context, id image.ID) (tasks []*image.Task, err error) {
+	defer s.recordRefusal(ctx, events.ImageObject, string(id), &err)
 	var img *image.Image
 	var member string
 	err = s.svc.db.View(ctx, func(tx metadata.Tx) error {
@@ -78,7 +82,8 @@ func (s *Session) ImageTasks(ctx context.Context, id image.ID) (tasks []*image.T
 
 // CreateTask refuses every task, in the order in which others are refused who let some through: this service imports data
 // into images, and makes no images of tasks. Errors: image.ErrForbidden, image.ErrInvalid.
-func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input json.RawMessage) (*image.Task, error) {
+func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input json.RawMessage) (_ *image.Task, err error) {
+	defer s.record(ctx, &events.Act{Action: events.Create, Kind: events.TaskObject}, &err)
 	if err := s.mayUseTasks(ctx, policy.AddTask); err != nil {
 		return nil, err
 	}
@@ -98,17 +103,25 @@ func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input jso
 		"Create an image and import its data instead: POST /v2/images/{id}/import", kind)
 }
 
+// taskPage bounds what DropTasks drops in one transaction.
+const taskPage = 256
+
 // DropTasks forgets the tasks that have expired.
 func (s *Service) DropTasks(ctx context.Context) error {
-	var dropped int64
-	err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
-		dropped, err = tx.DropTasks(s.timestamp())
-		return err
-	})
-	if err == nil && dropped > 0 {
-		s.log.DebugContext(ctx, "tasks expired", "tasks", dropped)
+	for {
+		var dropped []*image.Task
+		err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
+			dropped, err = tx.DropTasks(s.timestamp(), taskPage)
+			return err
+		})
+		if err != nil || len(dropped) == 0 {
+			return err
+		}
+		s.log.DebugContext(ctx, "tasks expired", "tasks", len(dropped))
+		for _, task := range dropped {
+			s.tellTask(ctx, events.TaskDelete, task)
+		}
 	}
-	return err
 }
 
 // mayUseTasks asks whether the caller may use the tasks API, and then the rule of the operation.

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/requestid"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -83,6 +85,7 @@ func (s *Service) RunTask(ctx context.Context, run func(context.Context, *image.
 		return false, err
 	}
 	defer s.tasks.end(task.ID)
+	ctx = requestid.With(ctx, task.RequestID)
 	if err := run(ctx, task); err != nil && !errors.Is(err, errTaskTaken) && context.Cause(ctx) != errTaskTaken {
 		return true, fmt.Errorf("task %s of image %s: %w", task.ID, task.ImageID, err)
 	}
@@ -122,8 +125,9 @@ func (s *Service) takeTask(ctx context.Context, cancel context.CancelCauseFunc) 
 
 // lease names this instance in the task, if it still is as it was seen; else it returns nil.
 func (s *Service) lease(ctx context.Context, seen *image.Task) (task *image.Task, err error) {
+	var begun bool
 	err = s.db.Update(ctx, func(tx metadata.WriteTx) error {
-		task = nil
+		task, begun = nil, false
 		now, err := tx.Task(seen.ID)
 		if errors.Is(err, image.ErrNotFound) {
 			return nil
@@ -131,7 +135,7 @@ func (s *Service) lease(ctx context.Context, seen *image.Task) (task *image.Task
 		if err != nil || now.Instance != seen.Instance || now.Status.Ended() {
 			return err
 		}
-		if now.Status == image.TaskPending {
+		if begun = now.Status == image.TaskPending; begun {
 			if err := now.SetStatus(image.TaskProcessing, s.timestamp(), 0); err != nil {
 				return err
 			}
@@ -146,8 +150,12 @@ func (s *Service) lease(ctx context.Context, seen *image.Task) (task *image.Task
 		task = now
 		return tx.SaveTask(now)
 	})
-	if err != nil {
+	if err != nil || task == nil {
 		return nil, err
+	}
+	s.tellTask(ctx, events.TaskRun, task)
+	if begun {
+		s.tellTask(ctx, events.TaskProcessing, task)
 	}
 	return task, nil
 }

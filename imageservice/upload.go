@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
@@ -32,7 +33,9 @@ type Upload struct {
 // Errors: image.ErrConflict when the image is not queued, image.ErrInvalid for a size that is not the announced one,
 // or a signature that does not fit, image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrInterrupted when the body breaks off,
 // image.ErrGone when the image is deleted meanwhile, image.ErrStoreReadOnly, image.ErrStoreOffline, image.ErrUnavailable.
-func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
+func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) (err error) {
+	act := onImage(events.Upload, id)
+	defer s.record(ctx, act, &err)
 	size, err := s.svc.announcedSize(up)
 	if err != nil {
 		return err
@@ -41,7 +44,8 @@ func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) error {
 	if err != nil {
 		return err
 	}
-	return s.take(ctx, id, up.Body, intake{rule: policy.UploadImage, status: image.Saving, storeID: storeID, store: store, size: size})
+	act.Bytes, err = s.take(ctx, id, up.Body, intake{rule: policy.UploadImage, status: image.Saving, storeID: storeID, store: store, size: size})
+	return err
 }
 
 // An intake says where the data of an image goes that a client sends.
@@ -56,15 +60,18 @@ type intake struct {
 // staging reports whether the data only waits for its import: nobody looks into it before.
 func (in intake) staging() bool { return in.storeID == imagestore.Staging }
 
-// take brings the data of a queued image into a store and records it there.
-func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in intake) error {
+// take brings the data of a queued image into a store, records it there, and returns how many bytes it is.
+func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in intake) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	res, img, check, err := s.reserve(ctx, id, in, cancel)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer s.svc.forget(res.ID)
+	if !in.staging() {
+		s.svc.tellData(ctx, events.ImagePrepare, img, in.storeID)
+	}
 	req := ingest.Request{Body: body, Size: in.size, MaxSize: s.svc.limits.ImageSize,
 		Store: in.store, Object: imagestore.Object{ImageID: id, Name: res.Object}, Admit: s.svc.admission(res.ID)}
 	record := s.svc.recordStaged
@@ -85,10 +92,10 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 			err = cause
 		}
 		s.svc.warnOfStore(ctx, res, err)
-		return s.svc.abandon(context.WithoutCancel(ctx), res, err)
+		return 0, s.svc.abandon(context.WithoutCancel(ctx), res, err)
 	}
 	s.svc.log.InfoContext(ctx, "image data stored", "image_id", id, "store", in.storeID, "bytes", result.Size)
-	return nil
+	return result.Size, nil
 }
 
 // inTheWay explains that the object of a reservation existed.
@@ -258,6 +265,8 @@ func (s *Service) activate(ctx context.Context, res image.Upload, result ingest.
 	})
 	if err == nil {
 		s.follow(ctx, done)
+		s.tellData(ctx, events.ImageUpload, done.img, res.Store)
+		s.tellImage(ctx, events.ImageActivate, done.img)
 	}
 	return err
 }
@@ -277,6 +286,9 @@ func (s *Service) abandon(ctx context.Context, res image.Upload, err error) erro
 		s.log.WarnContext(ctx, "a failed upload is left to the sweep", "image_id", res.ImageID, "store", res.Store, "error", cleanup)
 		s.forget(res.ID) // it runs no more: the sweep that is woken may have it
 		s.holds.wake()
+	}
+	if res.Store != imagestore.Staging {
+		s.tellFailed(ctx, res.ImageID, err)
 	}
 	return err
 }

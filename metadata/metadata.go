@@ -124,8 +124,8 @@ type WriteTx interface {
 	RemoveStaged(number int64) error
 	// SaveTask inserts a task or writes every field of it over the one with its id.
 	SaveTask(t *image.Task) error
-	// DropTasks removes the tasks that expired before now, and returns how many.
-	DropTasks(now time.Time) (int64, error)
+	// DropTasks removes the tasks that expired before now, the first ones up to limit, and returns them.
+	DropTasks(now time.Time, limit int) ([]*image.Task, error)
 	// Beat registers the instance and sets its last heartbeat. RemoveInstance forgets it.
 	Beat(instance string, now time.Time) error
 	RemoveInstance(instance string) error

@@ -60,7 +60,7 @@ func testTasks(t *testing.T, db metadata.DB) {
 		if err == nil && string(got.Input) != "{}" {
 			t.Errorf("the input of a task without one is %q, want an empty object", got.Input)
 		}
-		_, dropped := tx.DropTasks(blank.ExpiresAt.Add(time.Second))
+		_, dropped := tx.DropTasks(blank.ExpiresAt.Add(time.Second), 1)
 		return errors.Join(err, dropped)
 	})
 	saveTasks(t, db, full)
@@ -84,13 +84,18 @@ func testTasks(t *testing.T, db metadata.DB) {
 	bare.Status, bare.Message, bare.Instance, bare.ExpiresAt = image.TaskFailure, "why", "i2", pointer(epoch.Add(time.Minute))
 	saveTasks(t, db, bare)
 	wantTask(bare)
-	var dropped int64
-	update(t, db, func(tx metadata.WriteTx) (err error) {
-		dropped, err = tx.DropTasks(epoch.Add(2 * time.Minute))
-		return err
-	})
-	if dropped != 1 {
-		t.Errorf("DropTasks dropped %d tasks, want 1", dropped)
+	sooner := newTask()
+	sooner.ExpiresAt = pointer(epoch.Add(time.Second))
+	saveTasks(t, db, sooner)
+	for _, want := range [][]image.ID{{sooner.ID}, {bare.ID}, nil} {
+		var dropped []*image.Task
+		update(t, db, func(tx metadata.WriteTx) (err error) {
+			dropped, err = tx.DropTasks(epoch.Add(2*time.Minute), 1)
+			return err
+		})
+		if !slices.Equal(taskIDs(dropped), want) {
+			t.Errorf("DropTasks of one task dropped %v, want %v", taskIDs(dropped), want)
+		}
 	}
 	view(t, db, func(tx metadata.Tx) error {
 		_, err := tx.Task(bare.ID)

@@ -113,6 +113,12 @@ func (t *writeTx) SaveTask(task *image.Task) error {
 }
 
 // DropTasks implements metadata.WriteTx.
-func (t *writeTx) DropTasks(now time.Time) (int64, error) {
-	return t.exec(`DELETE FROM tasks WHERE expires_at < ?`, now.UnixMicro())
+func (t *writeTx) DropTasks(now time.Time, limit int) ([]*image.Task, error) {
+	expired, err := t.tasks(` WHERE expires_at < ? ORDER BY expires_at, id LIMIT ?`, now.UnixMicro(), limit)
+	for _, task := range expired {
+		if err == nil {
+			_, err = t.exec(`DELETE FROM tasks WHERE id = ?`, packID(task.ID))
+		}
+	}
+	return expired, err
 }
