@@ -48,6 +48,9 @@ type Config struct {
 	// StallTimeout is how long a client may neither send nor take anything worth the name; 0 is one minute.
 	StallTimeout time.Duration
 
+	// Recordable refuses requests while what they do cannot be written down; nil for never. Errors: image.ErrUnavailable.
+	Recordable func() error
+
 	// Ready returns why the healthcheck should fail, nil if it should not. Ready itself may be nil.
 	Ready func(context.Context) error
 	// DisableFile makes the healthcheck fail while a file of that name exists.

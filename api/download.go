@@ -57,8 +57,12 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.offset, part.offset+part.length-1, size))
 	}
 	w.WriteHeader(code)
-	paceData(w.(*response), r)
-	return s.send(r.Context(), w.(*response), data.Reader, part.offset, part.length)
+	response := w.(*response)
+	paceData(response, r)
+	before := response.bytes
+	err = s.send(r.Context(), response, data.Reader, part.offset, part.length)
+	data.Sent(r.Context(), response.bytes-before, part.length, err)
+	return err
 }
 
 // preferredStores returns the stores that the client would like the data to come from.

@@ -74,6 +74,16 @@ func (p Proxies) client(r *http.Request) string {
 	return client
 }
 
+// address returns the address of the client, an invalid one when it has none.
+func (p Proxies) address(r *http.Request) netip.Addr {
+	client := p.client(r)
+	if peer, err := netip.ParseAddrPort(client); err == nil {
+		return peer.Addr()
+	}
+	address, _ := netip.ParseAddr(client) // as a proxy said
+	return address
+}
+
 // base returns scheme and host by which the client reaches the API.
 func (p Proxies) base(r *http.Request) (scheme, host string) {
 	scheme, host = "http", r.Host

@@ -14,6 +14,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/internal/requestid"
 )
@@ -131,7 +132,8 @@ func (s *server) serve(w *response, r *http.Request, rec *record) {
 		}
 		defer s.rates.leave(call.account)
 	}
-	if err := s.dispatch(w, r.WithContext(context.WithValue(r.Context(), callKey{}, call)), path); err != nil {
+	ctx := events.WithOrigin(r.Context(), events.Origin{Address: s.cfg.Proxies.address(r), Auth: rec.auth})
+	if err := s.dispatch(w, r.WithContext(context.WithValue(ctx, callKey{}, call)), path); err != nil {
 		s.refuse(w, r, err)
 	}
 }
@@ -154,6 +156,9 @@ func (s *server) dispatch(w *response, r *http.Request, path string) error {
 func (s *server) operate(w *response, r *http.Request, rt route, params httprouter.Params) {
 	callOf(r).params = params
 	err := checkBody(r, rt)
+	if err == nil && s.cfg.Recordable != nil && rt.recorded() {
+		err = s.cfg.Recordable()
+	}
 	if err == nil {
 		err = rt.handle(s, w, r)
 	}

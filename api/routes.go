@@ -17,6 +17,11 @@ type route struct {
 	body   bool // the operation takes a body; sending one to any other is an error
 }
 
+// recorded reports whether the audit log tells of the operation: of everything but what is only looked at.
+func (rt route) recorded() bool {
+	return rt.method != http.MethodGet || strings.HasSuffix(rt.path, "/file") || strings.HasSuffix(rt.path, "/locations")
+}
+
 // A handler carries out an operation and answers, or returns what it is answered with.
 type handler func(*server, http.ResponseWriter, *http.Request) error
 
