@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -112,8 +113,12 @@ func SharedKeystone(t testing.TB) *Keystone {
 	return shared.keystone
 }
 
-// StopShared ends what SharedKeystone has started. A TestMain calls it after the tests.
+// StopShared ends what SharedKeystone and SharedCeph have started. A TestMain calls it after the tests.
 func StopShared() error {
+	return errors.Join(stopSharedKeystone(), stopSharedCeph())
+}
+
+func stopSharedKeystone() error {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.keystone != nil && shared.keystone.Server != nil {

@@ -148,6 +148,12 @@ func (s *Server) Stop() (err error) {
 	return err
 }
 
+// Kill ends the server at once and waits until it is gone.
+func (s *Server) Kill() {
+	s.cmd.Process.Kill()
+	<-s.done
+}
+
 // listening waits until the server takes connections on its address; if it does not, it is stopped and the error
 // holds what it said.
 func (s *Server) listening(ctx context.Context) (*Server, error) {
