@@ -1,9 +1,13 @@
 # Vitrine: `make run` starts it, `make test` tests it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run build guest test test-compat soak bench lint fmt clean deps deps-test
+.PHONY: help run build guest test test-compat soak bench lint fmt clean deps deps-build deps-test
 
 GO ?= go
+# What can be built here: with Ceph where its headers are. TAGS= does without.
+TAGS ?= $(shell scripts/tags)
+GOFLAGS_GIVEN := $(GOFLAGS)
+export GOFLAGS = $(GOFLAGS_GIVEN) $(if $(TAGS),-tags=$(TAGS))
 # What `vitrined --version` says: the last tag, the commits since, and whether files differ from them.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || git describe --always --abbrev=12 --dirty 2>/dev/null | sed 's/^/0.0.0+/')
 LDFLAGS := -X github.com/vitrine-image/vitrine/internal/version.version=$(VERSION)
@@ -30,8 +34,7 @@ run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
 	@$(MAKE) --no-print-directory build
 	@exec bin/vitrined --data '$(DATA)' --listen '$(LISTEN)' --mount '$(MOUNT)'
 
-build: ## compile bin/vitrined and bin/vitrine
-	@scripts/deps build
+build: deps-build ## compile bin/vitrined and bin/vitrine
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 guest: deps-test ## make a small bootable disk image to try, bin/guest.raw
@@ -52,12 +55,11 @@ bench: ## measure against the references and write docs/benchmarks.md (PEER=glan
 	@$(MAKE) --no-print-directory build
 	$(GO) run ./internal/bench $(if $(PEER),-peer $(PEER)) $(BENCHFLAGS)
 
-lint: ## go vet, staticcheck, gofmt
-	@scripts/deps build
+lint: deps-build ## go vet, staticcheck, gofmt
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
 		if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet $(PKG)
-	$(GO) tool staticcheck $(PKG)
+	$(GO) tool staticcheck -tags '$(TAGS)' $(PKG)
 
 fmt: ## format every Go file
 	git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -w
@@ -67,6 +69,9 @@ clean: ## remove bin and .cache; ./data stays
 
 deps: ## install the Debian packages that running needs
 	@scripts/deps run
+
+deps-build:
+	@scripts/deps build
 
 deps-test: ## install the Debian packages that testing needs
 	@scripts/deps test
