@@ -135,7 +135,7 @@ func (c *Ceph) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	commands := []string{"osd new " + osd + " 0", "osd set-require-min-compat-client mimic"}
+	commands := []string{"osd new " + osd + " 0"}
 	for _, pool := range CephPools {
 		commands = append(commands, "osd pool create "+pool+" 8 8", "osd pool application enable "+pool+" rbd")
 	}
