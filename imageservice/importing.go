@@ -89,7 +89,7 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 		s.tellData(ctx, events.ImagePrepare, img, storeID)
 	}
 	req.Admit = s.admission(res.ID)
-	req.Encrypted = img.Encrypted()
+	req.Encrypted, req.NoSums = img.Encrypted(), storeID == imagestore.Staging
 	req.Store, req.Object = writer, imagestore.Object{ImageID: img.ID, Name: res.Object}
 	if req.MaxSize == 0 {
 		req.MaxSize = s.limits.ImageSize

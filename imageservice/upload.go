@@ -74,6 +74,7 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 	}
 	req := ingest.Request{Body: body, Size: in.size, MaxSize: s.svc.limits.ImageSize,
 		Store: in.store, Object: imagestore.Object{ImageID: id, Name: res.Object}, Admit: s.svc.admission(res.ID)}
+	req.NoSums = in.staging()
 	record := s.svc.recordStaged
 	if !in.staging() {
 		req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat

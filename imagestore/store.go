@@ -88,6 +88,9 @@ type Source interface {
 type FileSource interface {
 	Source
 	File() *os.File
+	// Spare reports whether the file is on its way here and will lose its other name soon: a store of files on the same file
+	// system may give it a name of its own instead of writing its bytes once more.
+	Spare() bool
 }
 
 // Space is what a store has, in bytes. Free counts what an upload may still take.

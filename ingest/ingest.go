@@ -46,6 +46,9 @@ type Request struct {
 	// Admit, unless nil, is asked before bytes are taken beyond those of the call before: whether there may be so many in all.
 	Admit func(ctx context.Context, bytes int64) error
 	File  *os.File // if not nil, holds just the bytes that Body gives: the store may clone it
+	Spare bool     // nobody needs the file any more: the store may have it as it is
+
+	NoSums bool // the data only waits for another Copy: no hashes are made
 
 	Store           imagestore.Writer
 	Object          imagestore.Object
@@ -60,7 +63,7 @@ type Request struct {
 type Result struct {
 	Location    image.Location
 	Size        int64
-	Checksum    string // MD5, in hex
+	Checksum    string // MD5, in hex; without sums it is "", as the next two are
 	HashAlgo    string
 	HashValue   string // in hex
 	Format      string // detected: "raw" for what nothing else is known of

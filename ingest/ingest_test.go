@@ -80,6 +80,17 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+func TestCopyWithoutSums(t *testing.T) {
+	store, data := newStore(t), storetest.Random(3*bufferSize+1)
+	req := upload(store, bytes.NewReader(data))
+	req.NoSums = true
+	got, err := newIngester(t, Config{}).Copy(t.Context(), req)
+	if err != nil || got.Size != int64(len(data)) || got.Checksum+got.HashAlgo+got.HashValue != "" {
+		t.Errorf("Copy = %+v, %v", got, err)
+	}
+	checkStored(t, store, got.Location, data)
+}
+
 func checkStored(t *testing.T, store imagestore.Store, loc image.Location, data []byte) {
 	t.Helper()
 	r, err := store.Open(t.Context(), loc)

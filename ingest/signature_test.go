@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,11 @@ func TestSignatures(t *testing.T) {
 		if n := len(newTransfer(in, req, nil, nil).sums); n != hashes {
 			t.Errorf("%s: %d hashes, want %d", algo, n, hashes)
 		}
+		req = upload(store, bytes.NewReader(data))
+		req.Signature, req.NoSums = check, true
+		if got, err := in.Copy(t.Context(), req); err != nil || got.HashAlgo != "" {
+			t.Errorf("%s: without sums: %+v, %v", algo, got, err)
+		}
 	}
 	for name, wrong := range map[string][]byte{
 		"one bit":     append(bytes.Clone(data[:len(data)-1]), data[len(data)-1]^1),
@@ -67,11 +73,11 @@ func TestSignatures(t *testing.T) {
 		"nothing":     nil,
 		"other bytes": []byte("other bytes"),
 	} {
-		for _, algo := range []string{"sha512", check.HashAlgo()} {
+		for _, algo := range []string{"sha512", check.HashAlgo(), ""} { // "" without sums
 			t.Run(fmt.Sprint(name, " ", algo), func(t *testing.T) {
-				in, store := newIngester(t, Config{HashAlgo: algo}), newStore(t)
+				in, store := newIngester(t, Config{HashAlgo: cmp.Or(algo, check.HashAlgo())}), newStore(t)
 				req := upload(store, bytes.NewReader(wrong))
-				req.Signature = check
+				req.Signature, req.NoSums = check, algo == ""
 				if _, err := in.Copy(t.Context(), req); !errors.Is(err, image.ErrInvalid) || !strings.Contains(err.Error(), "Signature verification") {
 					t.Errorf("Copy = %v, want %v", err, image.ErrInvalid)
 				}

@@ -19,6 +19,7 @@ type source struct {
 type fileSource struct{ *source }
 
 func (s fileSource) File() *os.File { return s.transfer.req.File }
+func (s fileSource) Spare() bool    { return s.transfer.req.Spare }
 
 // asSource returns what the store consumes.
 func (t *transfer) asSource() imagestore.Source {

@@ -31,7 +31,7 @@ type transfer struct {
 	declared  diskformat.Declaration
 	inspector *diskformat.Inspector
 	algo      string
-	sums      []hash.Hash    // MD5, the secure one, and that of the signature if it is another
+	sums      []hash.Hash    // MD5 and the secure one if they are wanted, and that of the signature unless it is the latter
 	consumers []chan *buffer // of the hashes, and last of the store
 	count     int64          // bytes that came
 	source    source
@@ -46,10 +46,11 @@ func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCause
 		declared: diskformat.Declaration{DiskFormat: req.DiskFormat, ContainerFormat: req.ContainerFormat,
 			Encrypted: req.Encrypted},
 		inspector: diskformat.NewInspector(in.formats),
-		algo:      in.algo,
-		sums:      []hash.Hash{md5.New(), hashes.New(in.algo)},
 	}
-	if req.Signature != nil && req.Signature.HashAlgo() != in.algo {
+	if !req.NoSums {
+		t.algo, t.sums = in.algo, []hash.Hash{md5.New(), hashes.New(in.algo)}
+	}
+	if req.Signature != nil && (req.NoSums || req.Signature.HashAlgo() != in.algo) {
 		t.sums = append(t.sums, req.Signature.Hash())
 	}
 	t.source.transfer = t
@@ -224,13 +225,9 @@ func (t *transfer) hand(b *buffer, n int) {
 // result is asked when all is done.
 func (t *transfer) result(loc image.Location) Result {
 	found := t.inspector.Info()
-	r := Result{
-		Location:  loc,
-		Size:      t.count,
-		Checksum:  hex.EncodeToString(t.sums[0].Sum(nil)),
-		HashAlgo:  t.algo,
-		HashValue: hex.EncodeToString(t.sums[1].Sum(nil)),
-		Format:    found.Format,
+	r := Result{Location: loc, Size: t.count, Format: found.Format}
+	if !t.req.NoSums {
+		r.Checksum, r.HashAlgo, r.HashValue = hex.EncodeToString(t.sums[0].Sum(nil)), t.algo, hex.EncodeToString(t.sums[1].Sum(nil))
 	}
 	if size, ok := t.declared.VirtualSize(found, t.count); ok {
 		r.VirtualSize = &size

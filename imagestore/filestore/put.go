@@ -18,6 +18,7 @@ const (
 	stepSyncRoot      = "sync the store's directory"
 	stepCreateUnnamed = "create the file without a name"
 	stepCreateNamed   = "create the file in tmp"
+	stepAdopt         = "link the source in tmp"
 	stepClone         = "clone the source"
 	stepWrite         = "write"
 	stepSize          = "set the size"
@@ -185,7 +186,7 @@ func (w *writer) unpublish(name string) {
 // fill writes all of src.
 func (w *writer) fill(ctx context.Context, src imagestore.Source) error {
 	if f, ok := src.(imagestore.FileSource); ok {
-		w.clone(f)
+		w.takeFile(f)
 	}
 	for {
 		if err := ctx.Err(); err != nil {

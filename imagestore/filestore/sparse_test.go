@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -106,10 +107,12 @@ func TestManyExtentsAreBounded(t *testing.T) {
 // fileSource is a source whose bytes lie in a file.
 type fileSource struct {
 	*storetest.Source
-	file *os.File
+	file  *os.File
+	spare bool
 }
 
 func (s fileSource) File() *os.File { return s.file }
+func (s fileSource) Spare() bool    { return s.spare }
 
 func TestFilesAreCloned(t *testing.T) {
 	dir := xfs(t)
@@ -117,7 +120,7 @@ func TestFilesAreCloned(t *testing.T) {
 	data := storetest.Random(32 << 20)
 	staged := stage(t, filepath.Join(dir, "staged"), data)
 	before := used(t, dir)
-	f := put(t, s, fileSource{storetest.NewSource(data, 1<<20), staged})
+	f := put(t, s, fileSource{storetest.NewSource(data, 1<<20), staged, false})
 	if taken := used(t, dir) - before; taken > 4<<20 {
 		t.Errorf("a clone of 32 MiB took %d bytes", taken)
 	}
@@ -134,8 +137,93 @@ func TestFilesAreCopied(t *testing.T) {
 				dir = xfs(t)
 			}
 			s := openIn(t, Config{}, filepath.Join(dir, "store"))
-			checkFile(t, put(t, s, fileSource{storetest.NewSource(data, 1<<18), stage(t, filepath.Join(dir, "staged"), staged)}), data)
+			checkFile(t, put(t, s, fileSource{storetest.NewSource(data, 1<<18), stage(t, filepath.Join(dir, "staged"), staged), false}), data)
 		})
+	}
+}
+
+// spare stores a file, as a staging area does, and returns the source of another store that may have it.
+func spare(t *testing.T, staging *Store, data []byte) fileSource {
+	t.Helper()
+	return fileSource{storetest.NewSource(data, 1<<18), put(t, staging, storetest.NewSource(data, 1<<20)), true}
+}
+
+func sameFile(t *testing.T, a, b *os.File) bool {
+	t.Helper()
+	first, err := a.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.SameFile(first, second)
+}
+
+// What nobody else needs gets a second name, where that is the same to readers.
+func TestSpareFilesAreTaken(t *testing.T) {
+	dir, data := t.TempDir(), storetest.Random(1<<20)
+	staging := openIn(t, Config{}, filepath.Join(dir, "staging"))
+	for name, tt := range map[string]struct {
+		dir   string
+		mode  os.FileMode
+		taken bool
+	}{
+		"beside it":           {filepath.Join(dir, "store"), fileMode, true},
+		"another file system": {xfs(t), fileMode, false},
+		"another mode":        {filepath.Join(dir, "store"), 0o600, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openIn(t, Config{}, tt.dir)
+			src := spare(t, staging, data)
+			if err := src.file.Chmod(tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			got := put(t, s, src)
+			checkFile(t, got, data)
+			if taken := sameFile(t, got, src.file); taken != tt.taken {
+				t.Errorf("the file was taken: %v, want %v", taken, tt.taken)
+			}
+			if n, err := s.Sweep(t.Context()); n != 0 || err != nil {
+				t.Errorf("Sweep = %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// A file that is refused after all keeps its old name alone, whatever step fails.
+func TestEveryStepOfATakingMayFail(t *testing.T) {
+	data := storetest.Random(10_000)
+	for _, after := range []bool{false, true} {
+		for n := 1; ; n++ {
+			dir := t.TempDir()
+			staging, s := openIn(t, Config{}, filepath.Join(dir, "staging")), openIn(t, Config{}, filepath.Join(dir, "store"))
+			src := spare(t, staging, data)
+			steps := &faulty{n: n, after: after}
+			s.fault = steps.step
+			loc, err := s.Put(t.Context(), storetest.NewObject(), src)
+			if len(steps.seen) < n {
+				break // all were tried
+			}
+			step := steps.seen[n-1]
+			s.fault = nil
+			if step == stepAdopt { // copied instead
+				if err != nil {
+					t.Errorf("%s: Put = %v", step, err)
+				}
+				if err := s.Delete(t.Context(), loc); err != nil {
+					t.Error(err)
+				}
+			} else if !errors.Is(err, errFault) {
+				t.Errorf("%s: Put = %v, want %v", step, err, errFault)
+			}
+			checkEmpty(t, s, step)
+			checkFile(t, src.file, data)
+			if left := audit(t, staging); len(left) != 1 {
+				t.Errorf("%s: the staging area holds %v", step, left)
+			}
+		}
 	}
 }
 

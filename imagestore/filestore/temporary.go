@@ -41,11 +41,39 @@ func (s *Store) createTemporary(r, shard *root) (t *temporary, err error) {
 	return t, err
 }
 
-func createNamed(r *root) (*temporary, error) {
+// openTmp opens the directory tmp of a store's directory.
+func openTmp(r *root) (*root, error) {
 	if err := r.mkdir(tmpName); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	tmp, err := r.sub(tmpName)
+	return r.sub(tmpName)
+}
+
+// adopt makes a temporary of a file that lies elsewhere on the file system, and keeps its name there.
+func adopt(r *root, f *os.File) (*temporary, error) {
+	tmp, err := openTmp(r)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		tmp.Close()
+		return nil, err
+	}
+	t := &temporary{f: os.NewFile(uintptr(fd), f.Name()), tmp: tmp, name: tmpPrefix + rand.Text()}
+	if err = tmp.link(t.f, t.name); err != nil {
+		tmp.Close()
+		t.f.Close()
+		return nil, err
+	}
+	if err = lock(t.f); err != nil {
+		return nil, errors.Join(err, t.close())
+	}
+	return t, nil
+}
+
+func createNamed(r *root) (*temporary, error) {
+	tmp, err := openTmp(r)
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,10 @@ package filestore
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -28,7 +30,7 @@ type writer struct {
 	promised int64 // bytes of size that are to come, counted in the store's promises
 	offset   int64 // where the next byte goes
 	flushed  int64 // up to where the kernel was told to write
-	cloned   bool  // the file has all bytes already
+	cloned   bool  // the file has all bytes, and its size, already
 	cached   bool  // the file system knows no other writes than those through the page cache
 }
 
@@ -111,10 +113,15 @@ func (w *writer) keepFree() error {
 	return err
 }
 
-// clone shares the blocks of a file that holds the same bytes, where the file system can.
-func (w *writer) clone(src imagestore.FileSource) {
+// takeFile takes a file that holds the same bytes as it is, if nobody else needs it, or shares its blocks, where the file
+// system can.
+func (w *writer) takeFile(src imagestore.FileSource) {
 	info, err := src.File().Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 || info.Size() != src.Size() {
+		return
+	}
+	if src.Spare() && w.adopt(src.File()) == nil {
+		w.cloned = true
 		return
 	}
 	err = w.store.step(stepClone, func() error {
@@ -123,12 +130,42 @@ func (w *writer) clone(src imagestore.FileSource) {
 	w.cloned = err == nil
 }
 
+// adopt puts a file in the place of the new one, if it is the same to everybody else: its owner, group and mode are those
+// that a new one gets here.
+func (w *writer) adopt(f *os.File) error {
+	var own, other unix.Stat_t
+	if err := cmp.Or(unix.Fstat(int(w.file.f.Fd()), &own), unix.Fstat(int(f.Fd()), &other)); err != nil {
+		return err
+	}
+	if own.Uid != other.Uid || own.Gid != other.Gid || own.Mode != other.Mode {
+		return errors.ErrUnsupported
+	}
+	var t *temporary
+	err := w.store.step(stepAdopt, func() (err error) {
+		t, err = adopt(w.root, f)
+		return err
+	})
+	unused := w.file
+	if err != nil {
+		unused = t
+	} else {
+		w.file = t
+	}
+	if unused == nil {
+		return err
+	}
+	return cmp.Or(err, unused.close())
+}
+
 // finish sets the size, which holes at the end do not.
 func (w *writer) finish() error {
 	if w.size >= 0 && w.offset != w.size {
 		return fmt.Errorf("store %s: only %d of the %d bytes announced came: %w", w.store.id, w.offset, w.size, image.ErrInvalid)
 	}
-	err := w.store.step(stepSize, func() error { return w.file.f.Truncate(w.offset) })
+	var err error
+	if !w.cloned {
+		err = w.store.step(stepSize, func() error { return w.file.f.Truncate(w.offset) })
+	}
 	if err == nil {
 		err = w.keepFree()
 	}
