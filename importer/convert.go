@@ -36,15 +36,20 @@ type Convert struct {
 var qemuNames = map[string]string{diskformat.Raw: "raw", diskformat.QCOW2: "qcow2", diskformat.VMDK: "vmdk", diskformat.VHD: "vpc",
 	diskformat.VHDX: "vhdx", diskformat.VDI: "vdi"}
 
-// convert brings the staged data to the output format, if it is that of a disk and another one.
+// converts reports whether the image is that of a disk, in another format than the output's.
+func (j *job) converts(img *image.Image) bool {
+	_, known := qemuNames[img.DiskFormat]
+	return known && img.ContainerFormat == "bare" && img.DiskFormat != j.plugins.OutputFormat && !img.Encrypted()
+}
+
+// convert brings the staged data to the output format.
 func (j *job) convert(ctx context.Context) error {
 	img, r, err := j.openStaged(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	from, known := qemuNames[img.DiskFormat]
-	if !known || img.ContainerFormat != "bare" || img.DiskFormat == j.plugins.OutputFormat || img.Encrypted() {
+	if !j.converts(img) {
 		return nil
 	}
 	file, ok := r.(imagestore.FileReader)
@@ -54,7 +59,7 @@ func (j *job) convert(ctx context.Context) error {
 	if err := j.inspect(ctx, img, r); err != nil {
 		return err
 	}
-	out, err := j.runConversion(ctx, file.File(), from)
+	out, err := j.runConversion(ctx, file.File(), qemuNames[img.DiskFormat])
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -13,8 +14,34 @@ import (
 	"github.com/vitrine-image/vitrine/internal/outbound"
 )
 
-// fetch brings what the plan's URL has into a store. The format counts if the store is not the staging area.
-func (j *job) fetch(ctx context.Context, store string) error {
+// fetch brings what the plan's URL has into the first store that takes it, or into the staging area if something is to be done
+// with it before. Unless it is staged, the other stores get it from that one.
+func (j *job) fetch(ctx context.Context) error {
+	img, err := j.image(ctx)
+	if err != nil || slices.ContainsFunc(j.plan.Stores, img.Has) {
+		return err
+	}
+	for _, store := range j.plan.Stores {
+		if slices.Contains(j.plan.Failed, store) {
+			continue
+		}
+		err := j.fetchInto(ctx, store)
+		failed, ok := errors.AsType[*storeError](err)
+		if !ok {
+			return err
+		}
+		if err := j.goOnWithout(ctx, failed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ofData are the errors of the data and of where it comes from: no other store would take it.
+var ofData = []error{outbound.ErrFetch, image.ErrInterrupted, image.ErrInvalid, image.ErrTooLarge, image.ErrUnsupportedContent, image.ErrCorrupt}
+
+// fetchInto brings the data into a store, or into the staging area. Errors: *storeError when another store may take it.
+func (j *job) fetchInto(ctx context.Context, store string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	body, size, err := j.openSource(ctx)
@@ -22,15 +49,22 @@ func (j *job) fetch(ctx context.Context, store string) error {
 		return err
 	}
 	defer body.Close()
-	req := ingest.Request{Body: interruptible{j.progress(ctx, body), cancel}, Size: size}
-	if store != imagestore.Staging {
-		img, err := j.image(ctx)
-		if err != nil {
-			return err
-		}
-		req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat
+	img, err := j.image(ctx)
+	if err != nil {
+		return err
 	}
-	return j.images.Receive(ctx, j.task, j.plan, store, req)
+	change, data := j.changes(img, body)
+	req := ingest.Request{Body: interruptible{j.progress(ctx, data), cancel}, Size: size}
+	if change {
+		return j.images.Receive(ctx, j.task, j.plan, imagestore.Staging, req)
+	}
+	j.inject()
+	req.DiskFormat, req.ContainerFormat = img.DiskFormat, img.ContainerFormat
+	err = j.images.Receive(ctx, j.task, j.plan, store, req)
+	if err == nil || slices.ContainsFunc(ofData, func(kind error) bool { return errors.Is(err, kind) }) {
+		return err
+	}
+	return &storeError{store, err}
 }
 
 // openSource opens the data, whose size may be -1.

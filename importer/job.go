@@ -27,42 +27,21 @@ func (j *job) work(ctx context.Context) error {
 	if j.plan.Attempts > maxAttempts {
 		return image.Errorf(image.ErrInterrupted, "The import was taken up %d times, and the server ended each time before it.", maxAttempts)
 	}
-	if j.plan.Method == image.ImportCopy {
+	if j.plan.Method != image.ImportCopy && !j.plan.Staged {
+		if err := j.fetch(ctx); err != nil {
+			return err
+		}
+	}
+	if !j.plan.Staged {
 		return j.fill(ctx, j.images.OpenImported)
 	}
-	direct := j.direct()
-	if !direct && !j.plan.Staged {
-		if err := j.fetch(ctx, imagestore.Staging); err != nil {
-			return err
-		}
-	}
-	if !direct {
-		if err := j.verifyStaged(ctx); err != nil {
-			return err
-		}
+	if err := j.verifyStaged(ctx); err != nil {
+		return err
 	}
 	if err := j.runPlugins(ctx); err != nil {
 		return err
 	}
-	if direct {
-		return j.fillFromURL(ctx)
-	}
 	return j.fill(ctx, j.images.OpenStaged)
-}
-
-// direct reports whether the data can go from its URL into a store without staging it: there is but one, and nothing is
-// to be done with the data before.
-func (j *job) direct() bool {
-	return (j.plan.Method == image.ImportURL || j.plan.Method == image.ImportDownload) && len(j.plan.Stores) == 1 && !j.plan.Staged && !j.plugins.needsStaging()
-}
-
-// fillFromURL fetches the data into the only store.
-func (j *job) fillFromURL(ctx context.Context) error {
-	img, err := j.image(ctx)
-	if err != nil || img.Has(j.plan.Stores[0]) {
-		return err
-	}
-	return j.fetch(ctx, j.plan.Stores[0])
 }
 
 // fill brings the data that open opens into every store that does not have it.
@@ -75,16 +54,22 @@ func (j *job) fill(ctx context.Context, open func(context.Context, *image.Image)
 		if img.Has(store) || slices.Contains(j.plan.Failed, store) {
 			continue
 		}
-		err = j.fillOne(ctx, img, store, open)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || !j.plan.AllowFailure || errors.Is(err, image.ErrGone) || errors.Is(err, image.ErrUnavailable):
-			return &storeError{store, err}
-		default:
-			j.plan.Failed = append(j.plan.Failed, store)
-			j.errs = append(j.errs, &storeError{store, err})
+		if err = j.fillOne(ctx, img, store, open); err != nil {
+			if err := j.goOnWithout(ctx, &storeError{store, err}); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+// goOnWithout notes that a store failed. It returns the error if the import may not do without the store.
+func (j *job) goOnWithout(ctx context.Context, err *storeError) error {
+	if ctx.Err() != nil || !j.plan.AllowFailure || errors.Is(err, image.ErrGone) || errors.Is(err, image.ErrUnavailable) {
+		return err
+	}
+	j.plan.Failed = append(j.plan.Failed, err.store)
+	j.errs = append(j.errs, err)
 	return nil
 }
 
@@ -96,7 +81,7 @@ func (j *job) fillOne(ctx context.Context, img *image.Image, store string, open 
 	defer r.Close()
 	req := ingest.Request{Body: j.progress(ctx, &sequential{ctx: ctx, r: r}), Size: r.Size(), DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat}
 	if f, ok := r.(imagestore.FileReader); ok {
-		req.File = f.File()
+		req.File, req.Spare = f.File(), j.plan.Staged && len(img.Locations) == 0
 	}
 	if j.plan.Method == image.ImportCopy {
 		req.ContainerFormat = "" // the bytes were looked at when they came

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,12 +64,21 @@ func (c *PluginConfig) check() error {
 	return nil
 }
 
-// needsStaging reports whether a plugin works on the data.
-func (c *PluginConfig) needsStaging() bool {
-	return slices.Contains(c.Enabled, Decompression) || slices.Contains(c.Enabled, Conversion)
+// changes reports whether a plugin works on data that has not been staged yet, and returns all of the data again, whose beginning
+// it may have looked at.
+func (j *job) changes(img *image.Image, src io.Reader) (bool, io.Reader) {
+	if slices.Contains(j.plugins.Enabled, Conversion) && j.converts(img) {
+		return true, src
+	}
+	if !slices.Contains(j.plugins.Enabled, Decompression) || img.ContainerFormat == "compressed" {
+		return false, src
+	}
+	head := make([]byte, packedHead)
+	n, _ := io.ReadFull(src, head) // who reads on meets the error again
+	return packing(head[:n]) != "", io.MultiReader(bytes.NewReader(head[:n]), src)
 }
 
-// runPlugins runs those that have not run. The data is staged, if one works on it.
+// runPlugins runs those that have not run on the staged data.
 func (j *job) runPlugins(ctx context.Context) error {
 	for _, name := range j.plugins.Enabled {
 		if slices.Contains(j.plan.Steps, name) {
@@ -90,8 +100,11 @@ func (j *job) runPlugins(ctx context.Context) error {
 	return nil
 }
 
-// inject adds properties to the plan, unless who asked has one of the roles.
+// inject adds properties to the plan, if it is enabled and who asked has none of the roles.
 func (j *job) inject() {
+	if !slices.Contains(j.plugins.Enabled, Injection) {
+		return
+	}
 	ignored := slices.ContainsFunc(j.plan.Roles, func(role string) bool {
 		return slices.ContainsFunc(j.plugins.IgnoreRoles, func(r string) bool { return strings.EqualFold(r, role) })
 	})

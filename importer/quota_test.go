@@ -43,15 +43,15 @@ func TestImportsKeepTheQuota(t *testing.T) {
 			imp := image.Import{Method: image.ImportURL, URL: url + path, AllStores: true}
 			wantQuota(t, "Import", l.Import(t.Context(), id, imp), image.QuotaUploading)
 			for _, q := range []imageservice.Quota{
-				{Size: 2 * size, Staged: size - 1, Images: -1, Uploading: 1},
-				{Size: 2*size - 1, Staged: size, Images: -1, Uploading: 1},
+				{Size: size - 1, Images: -1, Uploading: 1},
+				{Size: 2*size - 1, Images: -1, Uploading: 1},
 			} {
 				l.quota.now = q
 				l.do(id, imp)
 				l.check(id, want{status: image.Queued, failed: "first,second", task: image.TaskFailure, message: "has been exceeded"})
 				l.checkUsage(image.Usage{Images: 1})
 			}
-			l.quota.now = imageservice.Quota{Size: 2 * size, Staged: size, Images: 1, Uploading: 1}
+			l.quota.now = imageservice.Quota{Size: 2 * size, Images: 1, Uploading: 1}
 			l.do(id, imp)
 			l.check(id, want{status: image.Active, stores: "first,second", task: image.TaskSuccess, data: data})
 			l.checkUsage(image.Usage{Images: 1, Bytes: 2 * size})

@@ -21,28 +21,43 @@ import (
 // maxDictionary bounds the memory of a decompressor, in bytes: twice of what xz and zstd need at their highest usual level.
 const maxDictionary = 128 << 20
 
+// packedHead is how many bytes tell whether data is packed.
+const packedHead = 6
+
+// packing returns how data is packed that begins with head, "" if it is not.
+func packing(head []byte) string {
+	for _, p := range []struct{ name, magic string }{
+		{"gzip", "\x1f\x8b"}, {"bzip2", "BZh"}, {"xz", "\xfd7zXZ\x00"}, {"zstd", "\x28\xb5\x2f\xfd"}, {"zip", "PK\x03\x04"},
+	} {
+		if bytes.HasPrefix(head, []byte(p.magic)) {
+			return p.name
+		}
+	}
+	return ""
+}
+
 // unpack returns what the data is that is packed in src, by its first bytes, or nil if it is not packed.
 func unpack(src io.Reader) (io.ReadCloser, error) {
 	r := bufio.NewReaderSize(src, 1<<20)
-	head, err := r.Peek(6)
+	head, err := r.Peek(packedHead)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	var out io.Reader
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+	switch packing(head) {
+	case "gzip":
 		out, err = gzip.NewReader(r)
-	case bytes.HasPrefix(head, []byte("BZh")):
+	case "bzip2":
 		out, err = bzip2.NewReader(r), nil
-	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+	case "xz":
 		out, err = xz.ReaderConfig{SingleStream: true}.NewReader(&xzGuard{src: r})
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case "zstd":
 		var d *zstd.Decoder
 		d, err = zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
 		if err == nil {
 			return d.IOReadCloser(), nil
 		}
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+	case "zip":
 		out, err = openZip(r)
 	default:
 		return nil, nil

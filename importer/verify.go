@@ -7,21 +7,24 @@ import (
 	"github.com/vitrine-image/vitrine/internal/signature"
 )
 
-// verifyStaged verifies the signature of staged data on which a plugin may work, unless that was done when the data came. Where
+// verifyStaged verifies the signature of staged data on which a plugin works, unless that was done when the data came. Where
 // no plugin changes the bytes they are verified on their way into the first store.
 func (j *job) verifyStaged(ctx context.Context) error {
-	if j.plan.Signature == nil || !j.plugins.needsStaging() {
+	if j.plan.Signature == nil {
 		return nil
 	}
 	check, err := signature.Resume(j.plan.Signature)
 	if err != nil {
 		return err
 	}
-	_, r, err := j.openStaged(ctx)
+	img, r, err := j.openStaged(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if change, _ := j.changes(img, &sequential{ctx: ctx, r: r}); !change {
+		return nil
+	}
 	h := check.Hash()
 	if _, err := io.Copy(h, j.progress(ctx, &sequential{ctx: ctx, r: r})); err != nil {
 		return err
