@@ -44,6 +44,9 @@ var theCloud struct {
 	*cloud
 }
 
+// region is where everything of the cloud is.
+const region = "RegionOne"
+
 // openCloud returns the cloud of all tests; the first one starts it.
 func openCloud(t *testing.T) *cloud {
 	t.Helper()
