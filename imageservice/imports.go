@@ -209,7 +209,7 @@ func (s *Service) storesFor(imp image.Import, img *image.Image) ([]string, error
 	switch {
 	case imp.AllStores && (imp.Store != "" || len(imp.Stores) > 0):
 		return nil, image.Errorf(image.ErrInvalid, "All_stores parameter can't be used with x-image-meta-store header or stores parameter")
-	case imp.Store != "" && len(imp.Stores) > 0:
+	case imp.Store != "" && len(imp.Stores) > 0 && !slices.Equal(imp.Stores, []string{imp.Store}): // openstacksdk says it in both ways
 		return nil, image.Errorf(image.ErrInvalid, "Stores parameter and x-image-meta-store header can't be both specified")
 	}
 	copying := imp.Method == image.ImportCopy

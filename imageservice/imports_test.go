@@ -97,6 +97,10 @@ func TestImportOfOneStore(t *testing.T) {
 	if !errors.Is(err, image.ErrInvalid) {
 		t.Errorf("Import = %v, want %v", err, image.ErrInvalid)
 	}
+	err = s.Import(t.Context(), queued(t, s).ID, image.Import{Method: image.ImportURL, URL: "http://good", Store: "local", Stores: []string{"local"}})
+	if err != nil {
+		t.Errorf("Import with the store in header and body: %v", err)
+	}
 }
 
 // TestStealing takes the place of a copy that has stood still for too long; who worked on it does nothing more.
