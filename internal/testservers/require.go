@@ -18,27 +18,29 @@ import (
 
 // needs tells for each name that Require knows what is missing here, nil when nothing is.
 var needs = map[string]func() error{
-	"fuse":        canMount,
-	"passthrough": canPass,
-	"qemu":        programs("qemu-system-x86_64", "qemu-img"),
-	"guest":       programs("apt-get", "dpkg-deb", "depmod", "busybox", "mformat", "mcopy", "syslinux", "mke2fs"),
-	"qsd":         programs("qemu-storage-daemon"),
-	"varnish":     programs("varnishd", "gcc"),
-	"nginx":       programs("nginx"),
-	"openstack":   programs(openstackProgram),
-	"glance":      programs("/usr/bin/glance"),
-	"tempest":     programs("/usr/bin/tempest"),
-	"keystone":    programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
-	"ceph":        programs("ceph-mon", "ceph-mgr", "ceph-osd", "monmaptool", "ceph", "rbd"),
-	"openssl":     programs("openssl"),
-	"python3":     programs("/usr/bin/python3"),
-	"cursive":     cursive,
-	"bzip2":       programs("bzip2"),
-	"xz":          programs("xz"),
-	"fusermount":  programs("fusermount3"),
-	"ext4":        programs("mkfs.ext4"),
-	"xfs":         programs("mkfs.xfs"),
-	"root":        isRoot,
+	"fuse":         canMount,
+	"passthrough":  canPass,
+	"qemu":         programs("qemu-system-x86_64", "qemu-img"),
+	"guest":        programs("apt-get", "dpkg-deb", "depmod", "busybox", "mformat", "mcopy", "syslinux", "mke2fs"),
+	"qsd":          programs("qemu-storage-daemon"),
+	"varnish":      programs("varnishd", "gcc"),
+	"nginx":        programs("nginx"),
+	"openstack":    programs(openstackProgram),
+	"glance":       programs("/usr/bin/glance"),
+	"tempest":      programs("/usr/bin/tempest"),
+	"keystone":     programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
+	"ceph":         programs("ceph-mon", "ceph-mgr", "ceph-osd", "monmaptool", "ceph", "rbd"),
+	"openssl":      programs("openssl"),
+	"python3":      programs("/usr/bin/python3"),
+	"cursive":      library("cursive"),
+	"glanceclient": library("glanceclient"),
+	"openstacksdk": library("openstack"),
+	"bzip2":        programs("bzip2"),
+	"xz":           programs("xz"),
+	"fusermount":   programs("fusermount3"),
+	"ext4":         programs("mkfs.ext4"),
+	"xfs":          programs("mkfs.xfs"),
+	"root":         isRoot,
 }
 
 // notInAll is what "all" in VITRINE_TEST_REQUIRE does not stand for, since no package gives it: rights and a kernel.
@@ -48,7 +50,8 @@ var notInAll = []string{"root", "passthrough"}
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
 // needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest,
-// ceph (its daemons and commands), openssl (its command), python3 (Debian's), cursive (the library that verifies signatures), bzip2, xz, fusermount (for
+// ceph (its daemons and commands), openssl (its command), python3 (Debian's), its libraries cursive (verifies signatures),
+// glanceclient and openstacksdk, bzip2, xz, fusermount (for
 // who is not root), ext4 and xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
@@ -100,12 +103,14 @@ func programs(names ...string) func() error {
 	}
 }
 
-// cursive is a library of Debian's python3.
-func cursive() error {
-	if _, err := os.Stat("/usr/lib/python3/dist-packages/cursive"); err != nil {
-		return errors.New("python3-cursive is not installed (make deps-test installs it)")
+// library finds a library of Debian's python3.
+func library(name string) func() error {
+	return func() error {
+		if _, err := os.Stat("/usr/lib/python3/dist-packages/" + name); err != nil {
+			return fmt.Errorf("the library %s of python3 is not installed (make deps-test installs it)", name)
+		}
+		return programs("/usr/bin/python3")()
 	}
-	return programs("/usr/bin/python3")()
 }
 
 func canMount() error {
