@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
@@ -268,12 +269,13 @@ func TestConversion(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			l := start(t)
 			l.usePlugins(PluginConfig{Enabled: []string{Decompression, Conversion}})
-			img, err := l.Create(t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: format},
-				{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
+			packed := packGzip(t, qemuImage(t, format))
+			img, err := l.Create(t.Context(), "", append(signaturetest.Default().Edits(t, packed), // which is what was signed
+				image.Edit{Op: image.EditAdd, Name: "disk_format", Value: format}, image.Edit{Op: image.EditAdd, Name: "container_format", Value: "bare"}))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := l.Stage(t.Context(), img.ID, upload(packGzip(t, qemuImage(t, format)))); err != nil {
+			if err := l.Stage(t.Context(), img.ID, upload(packed)); err != nil {
 				t.Fatal(err)
 			}
 			l.do(img.ID, image.Import{Method: image.ImportStaged, AllStores: true})
