@@ -95,16 +95,18 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 		req.MaxSize = s.limits.ImageSize
 	}
 	result, err := s.ingest.Copy(ctx, req)
+	done := *plan
+	done.Staged, done.Signature = plan.Staged || storeID == imagestore.Staging, nil
 	switch {
 	case errors.Is(err, image.ErrConflict):
 		err = inTheWay(res, err)
 	case err == nil && storeID == imagestore.Staging:
-		err = s.recordFetched(ctx, task, plan, res, result)
+		err = s.recordFetched(ctx, task, &done, res, result)
 	case err == nil:
-		err = s.recordCopy(ctx, task, plan, res, req, result)
+		err = s.recordCopy(ctx, task, &done, res, req, result)
 	}
 	if err == nil {
-		plan.Signature = nil
+		*plan = done
 		s.log.InfoContext(ctx, "image data imported", "image_id", img.ID, "task_id", task.ID, "store", storeID, "bytes", result.Size)
 		return nil
 	}
@@ -171,20 +173,14 @@ func (s *Service) savePlan(tx metadata.WriteTx, id image.ID, plan *image.ImportP
 
 // recordFetched records what now lies in the staging area; what lay there before becomes garbage.
 func (s *Service) recordFetched(ctx context.Context, task *image.Task, plan *image.ImportPlan, res image.Upload, result ingest.Result) error {
-	err := s.db.Update(ctx, func(tx metadata.WriteTx) error {
+	return s.db.Update(ctx, func(tx metadata.WriteTx) error {
 		img, err := reservedImage(tx, res)
 		if err != nil {
 			return err
 		}
-		done := *plan
-		done.Staged, done.Signature = true, nil
-		return cmp.Or(s.savePlan(tx, task.ID, &done), tx.RemoveUpload(res.ID),
+		return cmp.Or(s.savePlan(tx, task.ID, plan), tx.RemoveUpload(res.ID),
 			tx.SaveStaged(image.Staged{Number: img.Number, ImageID: img.ID, Location: result.Location, Size: result.Size, Since: s.timestamp()}))
 	})
-	if err == nil {
-		plan.Staged = true
-	}
-	return err
 }
 
 // recordCopy records a copy in a store. An image that is being imported may be edited meanwhile: it must still be declared to be what
@@ -198,9 +194,7 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 		if err != nil {
 			return err
 		}
-		saved := *plan
-		saved.Signature = nil
-		if err := s.savePlan(tx, task.ID, &saved); err != nil {
+		if err := s.savePlan(tx, task.ID, plan); err != nil {
 			return err
 		}
 		if err := addCopy(img, result); err != nil {
