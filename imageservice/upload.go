@@ -30,9 +30,10 @@ type Upload struct {
 // Upload stores the data of a queued image and makes it active. When it returns nil, image and bytes survive a power
 // cut; when it fails, the image is queued again and the bytes are gone. The record of the reservation comes first, the
 // bytes second, and the record that says active last.
-// Errors: image.ErrConflict when the image is not queued, image.ErrInvalid for a size that is not the announced one,
-// or a signature that does not fit, image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent, image.ErrInterrupted when the body breaks off,
-// image.ErrGone when the image is deleted meanwhile, image.ErrStoreReadOnly, image.ErrStoreOffline, image.ErrUnavailable.
+// Errors: image.ErrConflict when the image is not queued, image.ErrInvalid for a size that is not the announced one, and
+// for a signature that cannot be verified or does not fit, image.ErrTooLarge, image.ErrStoreFull, image.ErrUnsupportedContent,
+// image.ErrInterrupted when the body breaks off, image.ErrGone when the image is deleted meanwhile, image.ErrStoreReadOnly,
+// image.ErrStoreOffline, image.ErrUnavailable.
 func (s *Session) Upload(ctx context.Context, id image.ID, up Upload) (err error) {
 	act := onImage(events.Upload, id)
 	defer s.record(ctx, act, &err)

@@ -1,6 +1,6 @@
 // Package ingest brings one stream of bytes into a store, in a single pass: it counts them against the limits, looks at
-// their format, makes the hashes, verifies the signature and stores them, all at the same time and out of the same buffers. Uploads and imports
-// use it alike. Start reading at Ingester.Copy; transfer has the goroutines.
+// their format, makes the hashes, verifies the signature and stores them, all at the same time and out of the same
+// buffers. Uploads and imports use it alike. Start reading at Ingester.Copy; transfer has the goroutines.
 package ingest
 
 import (
@@ -91,9 +91,9 @@ func New(cfg Config) (*Ingester, error) {
 
 // Copy stores all of req.Body. When it returns nil the bytes survive a power cut; when it fails nothing of them is left,
 // and none of its goroutines either. When ctx ends, the error is its cause. A panic over the bytes is an error.
-// Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced, and for those that were not signed; image.ErrInterrupted when Body
-// breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong format
-// or for content that is unsafe, as soon as its bytes tell; those of Put.
+// Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced, and for others than were signed;
+// image.ErrInterrupted when Body breaks (its own error if that is one of ours); image.ErrUnsupportedContent for the wrong
+// format or for content that is unsafe, as soon as its bytes tell; those of Put.
 func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
 	if req.MaxSize > 0 && req.Size > req.MaxSize {
 		return Result{}, tooLarge(req.MaxSize)
