@@ -233,5 +233,5 @@ func (cfg *Config) tryFiles(log *slog.Logger) error {
 	if authErr == nil { // which it would repeat
 		_, quotaErr = cfg.openQuotas(log)
 	}
-	return errors.Join(authErr, policyErr, tlsErr, signaturesErr, quotaErr)
+	return errors.Join(authErr, policyErr, tlsErr, signaturesErr, quotaErr, cfg.tryEvents())
 }

@@ -76,6 +76,7 @@ func (cfg *Config) finish() error {
 	cfg.checkSignatures(fail)
 	cfg.checkClients(fail)
 	cfg.checkQuotas(fail)
+	cfg.checkEvents(fail)
 	if err := cfg.checkMount(); err != nil {
 		fail("%w", err)
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	Auth       AuthConfig             `toml:"auth"`
 	Policy     PolicyConfig           `toml:"policy"`
 	Limits     LimitsConfig           `toml:"limits"`
+	Events     EventsConfig           `toml:"events"`
+	Audit      AuditConfig            `toml:"audit"`
 	Log        LogConfig              `toml:"log"`
 }
 
@@ -129,6 +131,8 @@ func Default() Config {
 		Mount:    MountConfig{Show: Shown{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
 		Auth:     defaultAuth(),
 		Policy:   defaultPolicy(),
+		Events:   defaultEvents(),
+		Audit:    defaultAudit(),
 		Log:      LogConfig{Level: "info", Format: "auto"},
 	}
 }

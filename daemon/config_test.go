@@ -170,6 +170,13 @@ func TestCheck(t *testing.T) {
 			c.Auth = keystoneAuth()
 			c.Signatures = SignaturesConfig{Directory: "/c", Barbican: "https://barbican.example:9311"}
 		}, "either directory or barbican"},
+		{"events somewhere", func(c *Config) { c.Events.Path = "events.jsonl" }, "events.path"},
+		{"audit somewhere", func(c *Config) { c.Audit.Path = "audit.jsonl" }, "audit.path"},
+		{"two logs in a file", func(c *Config) { c.Events.Path, c.Audit.Path = "/log", "/log" }, "audit.path"},
+		{"strict about nothing", func(c *Config) { c.Audit.Strict = true }, "audit.strict"},
+		{"a webhook without a secret", func(c *Config) {
+			c.Events.Webhooks = map[string]WebhookConfig{"a": {URL: "http://a.example"}}
+		}, "events.webhooks.a.secret_file"},
 		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		{"database", func(c *Config) { c.Metadata.URL = "mysql://x" }, "metadata.url"},
 		{"store id", func(c *Config) { c.Stores = map[string]StoreConfig{"a b": {Type: "file", Path: "/a"}} }, "a b"},
@@ -308,5 +315,45 @@ func TestValuesKeepTheirText(t *testing.T) {
 		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q was taken for a size", text)
 		}
+	}
+}
+
+// TestTryEvents finds what a start would not survive, and makes no file.
+func TestTryEvents(t *testing.T) {
+	dir := t.TempDir()
+	secret, short := write(t, dir, "secret", "0123456789abcdef\n"), write(t, dir, "short", "0123\n")
+	hook := func(url, secret string, only ...string) func(*Config) {
+		return func(c *Config) {
+			c.Events.Webhooks = map[string]WebhookConfig{"a": {URL: url, SecretFile: secret, Only: only}}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string // part of the error, "" for none
+	}{
+		{"nothing", func(*Config) {}, ""},
+		{"a webhook", hook("https://a.example/hook", secret, "image"), ""},
+		{"no URL", hook("a.example", secret), "URL"},
+		{"no secret", hook("https://a.example", filepath.Join(dir, "none")), "events.webhooks.a.secret_file"},
+		{"a short secret", hook("https://a.example", short), "16 bytes"},
+		{"no event", hook("https://a.example", secret, "image.creation"), "image.creation"},
+		{"no event at all", func(c *Config) { c.Events.Path, c.Events.Disabled = filepath.Join(dir, "e"), []string{"imag"} }, "imag"},
+		{"no directory of events", func(c *Config) { c.Events.Path = filepath.Join(dir, "none", "e") }, "events.path"},
+		{"no directory of records", func(c *Config) { c.Audit.Path = filepath.Join(secret, "a") }, "audit.path"},
+		{"a negative number", func(c *Config) { c.Audit.Path, c.Audit.Keep = filepath.Join(dir, "a"), -1 }, "negative"},
+	} {
+		cfg := Default()
+		cfg.Data = filepath.Join(dir, "data")
+		tt.change(&cfg)
+		if err := cfg.finish(); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if err := cfg.tryFiles(slog.New(slog.DiscardHandler)); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 2 {
+		t.Errorf("the check left %v, %v", files, err)
 	}
 }

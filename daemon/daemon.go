@@ -14,12 +14,14 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vitrine-image/vitrine/api"
 	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/fusefs"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -72,6 +74,8 @@ type daemon struct {
 	service  *imageservice.Service
 	auth     auth.Authenticator
 	outgoing *outbound.Client
+	eventLog *events.Log    // nil for none
+	auditLog *events.Audit  // nil for none
 	closers  []func() error // called last first
 }
 
@@ -132,12 +136,21 @@ func (d *daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.service, err = imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
+	if err := d.openEvents(); err != nil {
+		return err
+	}
+	service := imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota}, Quotas: quotas,
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Logger: d.log})
-	if err != nil {
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Logger: d.log}
+	if d.eventLog != nil {
+		service.Events = d.eventLog
+	}
+	if d.auditLog != nil {
+		service.Audit = d.auditLog
+	}
+	if d.service, err = imageservice.New(service); err != nil {
 		return err
 	}
 	if d.auth, err = d.cfg.openAuth(d.log); err != nil {
@@ -197,8 +210,12 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
-	g.Go(func() error { return keeper.Run(jobs, d.log, d.jobs()...) })
-	g.Go(func() error { return imports.Run(jobs) })
+	var working sync.WaitGroup
+	working.Add(2)
+	g.Go(func() error { defer working.Done(); return keeper.Run(jobs, d.log, d.jobs()...) })
+	g.Go(func() error { defer working.Done(); return imports.Run(jobs) })
+	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { return d.runEvents(logs) })
 	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)
 	for _, l := range listeners {
 		d.log.Info("listening", "address", address(l.Addr()))
@@ -233,6 +250,8 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 		stopJobs()
 		stopMount()
 		<-mountStopped
+		working.Wait()
+		stopLogs() // nothing happens any more
 		return nil
 	})
 	if ready != nil {
@@ -252,13 +271,17 @@ func (d *daemon) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Config{
+	cfg := api.Config{
 		CORS: c.cors(), Proxies: proxies, Rates: d.cfg.Limits.rates(),
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
 		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Formats: d.cfg.Images.declared(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
 		Ready: d.service.CheckReady, DisableFile: c.DisableFile,
-	})
+	}
+	if d.auditLog != nil {
+		cfg.Recordable = d.auditLog.Check
+	}
+	return api.New(cfg)
 }
 
 // drain lets requests under way end, for as long as the configuration allows, and then cuts them off.
