@@ -19,7 +19,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), commandline.Signals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), commandline.DaemonSignals()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	switch err := commandline.Execute(ctx, daemon.Command()); {
 	case errors.As(err, new(commandline.UsageError)):

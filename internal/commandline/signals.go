@@ -3,6 +3,7 @@ package commandline
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -14,4 +15,15 @@ func Signals() []os.Signal {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	return signals
+}
+
+// DaemonSignals are those that end a daemon in order. SIGHUP is not among them where there is no terminal that could end:
+// then it asks for files to be opened again.
+func DaemonSignals() []os.Signal {
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return slices.DeleteFunc(Signals(), func(s os.Signal) bool { return s == syscall.SIGHUP })
+	}
+	terminal.Close()
+	return Signals()
 }
