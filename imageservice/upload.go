@@ -74,7 +74,7 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 		s.svc.tellData(ctx, events.ImagePrepare, img, in.storeID)
 	}
 	req := ingest.Request{Body: body, Size: in.size, MaxSize: s.svc.limits.ImageSize,
-		Store: in.store, Object: imagestore.Object{ImageID: id, Name: res.Object}, Admit: s.svc.admission(res.ID)}
+		Store: in.store, StoreID: in.storeID, Object: imagestore.Object{ImageID: id, Name: res.Object}, Admit: s.svc.admission(res.ID)}
 	req.NoSums = in.staging()
 	record := s.svc.recordStaged
 	if !in.staging() {

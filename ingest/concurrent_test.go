@@ -33,11 +33,7 @@ func TestManyTransfers(t *testing.T) {
 		})
 	}
 	transfers.Wait()
-	in.pool.mu.Lock()
-	defer in.pool.mu.Unlock()
-	if len(in.pool.free) != in.pool.total {
-		t.Errorf("%d of %d buffers are free", len(in.pool.free), in.pool.total)
-	}
+	checkAllFree(t, in.pool)
 }
 
 // Clients that stop sending hold no more than their share: others go on beside them.
@@ -45,7 +41,7 @@ func TestStalledClients(t *testing.T) {
 	store, in := newStore(t), newIngester(t, Config{Budget: 1})
 	resume := make(chan struct{})
 	var stalled, reading sync.WaitGroup
-	for range ringSize - 1 {
+	for range ofRing - 1 {
 		reading.Add(1)
 		once := sync.OnceFunc(reading.Done)
 		body := io.MultiReader(bytes.NewReader(make([]byte, 3*bufferSize)), bodyFunc(func([]byte) (int, error) {
@@ -68,6 +64,41 @@ func TestStalledClients(t *testing.T) {
 	checkStored(t, store, got.Location, data)
 	close(resume)
 	stalled.Wait()
+}
+
+// A store that hangs keeps what it has, and transfers into another one go on: as many uploads to it as there may be, each
+// with all the buffers it gets.
+func TestAStoreThatHangs(t *testing.T) {
+	store, in := newStore(t), newIngester(t, Config{Budget: 2 * ringSize * bufferSize})
+	resume, stuck := make(chan struct{}), make(chan struct{}, 3*ringSize)
+	var hanging sync.WaitGroup
+	for range cap(stuck) { // more than begin
+		hanging.Go(func() {
+			req := upload(putFunc{store, func(context.Context, imagestore.Source) error {
+				stuck <- struct{}{}
+				<-resume
+				return faultstore.ErrFault
+			}}, endless{})
+			req.StoreID = "hangs"
+			if _, err := in.Copy(t.Context(), req); err != faultstore.ErrFault {
+				t.Errorf("Copy into a store that hangs = %v", err)
+			}
+		})
+	}
+	for range part(in.pool.total) {
+		<-stuck
+	}
+	data := storetest.Random(10 << 20)
+	req := upload(store, bytes.NewReader(data))
+	req.StoreID = "works"
+	got, err := in.Copy(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, store, got.Location, data)
+	close(resume)
+	hanging.Wait()
+	checkAllFree(t, in.pool)
 }
 
 // putFunc is a store that does what it likes with a source.

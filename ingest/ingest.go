@@ -25,7 +25,7 @@ type Config struct {
 	Formats  diskformat.Rules // what content is acceptable
 }
 
-// DefaultBudget lets twelve transfers run at full speed, and 192 at all.
+// DefaultBudget lets twelve transfers run at full speed, and 192 at all, those into one store up to ten and 168.
 const DefaultBudget = 48 << 20
 
 // An Ingester runs transfers that share one budget of memory. It is safe for concurrent use.
@@ -51,6 +51,7 @@ type Request struct {
 	NoSums bool // the data only waits for another Copy: no hashes are made
 
 	Store           imagestore.Writer
+	StoreID         string // of Store: when it hangs, other stores have what its transfers leave of the memory
 	Object          imagestore.Object
 	DiskFormat      string // as declared
 	ContainerFormat string
@@ -98,7 +99,7 @@ func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
 	if req.MaxSize > 0 && req.Size > req.MaxSize {
 		return Result{}, tooLarge(req.MaxSize)
 	}
-	lease, err := in.pool.enter(ctx)
+	lease, err := in.pool.enter(ctx, req.StoreID)
 	if err != nil {
 		return Result{}, context.Cause(ctx)
 	}

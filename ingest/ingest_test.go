@@ -148,12 +148,7 @@ func checkNothingLeft(t *testing.T, in *Ingester, store *filestore.Store) {
 	if err != nil {
 		t.Error(err)
 	}
-	in.pool.mu.Lock()
-	defer in.pool.mu.Unlock()
-	if len(in.pool.free) != in.pool.total || in.pool.active != 0 || len(in.pool.waiting) != 0 {
-		t.Errorf("%d of %d buffers are free, %d transfers active, %d waiting", len(in.pool.free), in.pool.total,
-			in.pool.active, len(in.pool.waiting))
-	}
+	checkAllFree(t, in.pool)
 }
 
 type endless struct{}

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -14,18 +12,26 @@ const (
 	ringSize   = 16        // buffers that one transfer may have under way
 )
 
-// A pool lends buffers to transfers from one bounded budget. Each transfer may hold an equal share of them, at least one
-// and at most ringSize, so none waits for ever: those that hold more than their share get no further ones, and their
-// consumers give back what they have. As many transfers as there are buffers may run; further ones wait to begin.
+// A pool lends buffers to transfers from one bounded budget. Those into one store may hold most of what others leave, and
+// never all of it: when a store hangs, they keep what they have, and transfers into other stores go on with the rest. Among
+// them each may hold an equal share, at least one buffer and at most ringSize, so none waits for ever: those that hold more
+// than their share get no further ones, and their consumers give back what they have. Of transfers there may be as many as
+// there are buffers, and of those into one store the same part; further ones wait to begin.
 type pool struct {
-	memory    *memory
-	admission *semaphore.Weighted
-	total     int
+	memory *memory
+	total  int
 
-	mu      sync.Mutex
-	free    []*buffer // the last one given back is the first one lent: it may still be in the processor's cache
-	active  int       // transfers
-	waiting []*lease  // for a buffer, in order
+	mu       sync.Mutex
+	free     []*buffer // the last one given back is the first one lent: it may still be in the processor's cache
+	active   int       // transfers
+	stores   map[string]*account
+	entering []*lease // that wait to begin, in order
+	waiting  []*lease // for a buffer, in order
+}
+
+// An account is what the transfers into one store have.
+type account struct {
+	transfers, active, held int // those that were not given up yet, those among them that began, and their buffers
 }
 
 // A buffer holds bytes that several consumers read. The last one to release it gives it back.
@@ -39,8 +45,11 @@ type buffer struct {
 // A lease is one transfer's account.
 type lease struct {
 	pool    *pool
+	id      string // of the store
+	store   *account
 	held    int
-	granted chan *buffer // of capacity 1
+	entered chan struct{} // closed when it may begin
+	granted chan *buffer  // of capacity 1
 }
 
 func newPool(budget int64) (*pool, error) {
@@ -49,7 +58,7 @@ func newPool(budget int64) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{memory: m, admission: semaphore.NewWeighted(int64(n)), total: n}
+	p := &pool{memory: m, total: n, stores: make(map[string]*account)}
 	for i := range n {
 		p.free = append(p.free, &buffer{space: m.bytes[i*bufferSize : (i+1)*bufferSize : (i+1)*bufferSize]})
 	}
@@ -57,27 +66,76 @@ func newPool(budget int64) (*pool, error) {
 	return p, nil
 }
 
-// enter waits until the transfer may begin. Call leave when all its buffers are given back.
-func (p *pool) enter(ctx context.Context) (*lease, error) {
-	if err := p.admission.Acquire(ctx, 1); err != nil {
-		return nil, err
+// enter waits until a transfer into the store may begin. Call leave when all its buffers are given back.
+func (p *pool) enter(ctx context.Context, store string) (*lease, error) {
+	p.mu.Lock()
+	a := p.stores[store]
+	if a == nil {
+		a = &account{}
+		p.stores[store] = a
+	}
+	a.transfers++
+	l := &lease{pool: p, id: store, store: a, entered: make(chan struct{}), granted: make(chan *buffer, 1)}
+	p.entering = append(p.entering, l)
+	p.admit()
+	p.mu.Unlock()
+	select {
+	case <-l.entered:
+		return l, nil
+	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.active++
-	return &lease{pool: p, granted: make(chan *buffer, 1)}, nil
+	select {
+	case <-l.entered: // meanwhile
+		p.end(l)
+	default:
+		p.entering = slices.DeleteFunc(p.entering, func(other *lease) bool { return other == l })
+	}
+	p.forget(l)
+	return nil, context.Cause(ctx)
 }
+
+// admit lets transfers begin. p.mu is held.
+func (p *pool) admit() {
+	p.entering = slices.DeleteFunc(p.entering, func(l *lease) bool {
+		if p.active == p.total || l.store.active >= part(p.total-p.active+l.store.active) {
+			return false
+		}
+		p.active++
+		l.store.active++
+		close(l.entered)
+		return true
+	})
+}
+
+// part returns how much of what others leave is for one store.
+func part(left int) int { return max(left*7/8, 1) }
 
 func (l *lease) leave() {
 	p := l.pool
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(l)
+	p.forget(l)
+}
+
+// end takes back that the transfer began. p.mu is held.
+func (p *pool) end(l *lease) {
 	p.active--
+	l.store.active--
 	if p.active == 0 {
 		p.memory.discard()
 	}
+	p.admit()
 	p.grant()
-	p.mu.Unlock()
-	p.admission.Release(1)
+}
+
+// forget ends the account of a store that nobody writes to. p.mu is held.
+func (p *pool) forget(l *lease) {
+	if l.store.transfers--; l.store.transfers == 0 {
+		delete(p.stores, l.id)
+	}
 }
 
 // get waits for a buffer. One goroutine of a transfer calls it.
@@ -105,18 +163,25 @@ func (l *lease) get(ctx context.Context) (*buffer, error) {
 
 // grant lends free buffers to those that wait and hold less than their share. p.mu is held.
 func (p *pool) grant() {
-	share := min(max(p.total/max(p.active, 1), 1), ringSize)
 	p.waiting = slices.DeleteFunc(p.waiting, func(l *lease) bool {
-		if len(p.free) == 0 || l.held >= share {
+		if len(p.free) == 0 || !p.mayHold(l) {
 			return false
 		}
 		b := p.free[len(p.free)-1]
 		p.free = p.free[:len(p.free)-1]
 		l.held++
+		l.store.held++
 		b.lease = l
 		l.granted <- b
 		return true
 	})
+}
+
+// mayHold reports whether the transfer may hold one more buffer.
+func (p *pool) mayHold(l *lease) bool {
+	all := part(len(p.free) + l.store.held)
+	share := min(max(all/l.store.active, 1), ringSize)
+	return l.held < share && l.store.held < all
 }
 
 // release ends one consumer's use of the buffer.
@@ -131,6 +196,7 @@ func (b *buffer) giveBack() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.lease.held--
+	b.lease.store.held--
 	b.lease, b.data = nil, nil
 	p.free = append(p.free, b)
 	p.grant()

@@ -34,9 +34,9 @@ func (w *waiter) returned() bool {
 	}
 }
 
-func enter(t *testing.T, p *pool) *lease {
+func enter(t *testing.T, p *pool, store string) *lease {
 	t.Helper()
-	l, err := p.enter(t.Context())
+	l, err := p.enter(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func newTestPool(t *testing.T, buffers int) *pool {
 func TestSingleTransferGetsAWholeRing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPool(t, 100)
-		l := enter(t, p)
+		l := enter(t, p, "s")
 		taken := take(t, l, ringSize)
 		more := wait(t.Context(), l)
 		if more.returned() {
@@ -91,49 +91,60 @@ func TestSingleTransferGetsAWholeRing(t *testing.T) {
 func TestSharesShrink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPool(t, ringSize)
-		first := enter(t, p)
-		taken := take(t, first, ringSize)
+		first := enter(t, p, "s")
+		taken := take(t, first, ofRing)
 		again := wait(t.Context(), first)
-		second := enter(t, p)
+		second := enter(t, p, "s")
 		other := wait(t.Context(), second)
 		if again.returned() || other.returned() {
-			t.Fatal("a get returned although nothing is free")
+			t.Fatal("a get returned although the store has all it may have")
 		}
-		taken[0].giveBack()
+		giveBack(taken[:1])
 		if again.returned() || !other.returned() {
 			t.Fatal("the buffer went to the transfer that has more than its share")
 		}
-		giveBack(taken[1 : ringSize/2])
+		giveBack(taken[1 : ofRing/2])
 		if again.returned() {
 			t.Fatal("the first transfer has its share and got more")
 		}
-		giveBack(append(take(t, second, ringSize/2-1), other.b))
+		giveBack(append(take(t, second, ofRing/2-1), other.b))
 		second.leave()
 		if !again.returned() {
 			t.Error("the first transfer still waits although the second one has left")
 		}
-		giveBack(append(taken[ringSize/2:], again.b))
+		giveBack(append(taken[ofRing/2:], again.b))
 		first.leave()
-		if len(p.free) != p.total {
-			t.Errorf("%d of %d buffers are free", len(p.free), p.total)
-		}
+		checkAllFree(t, p)
 	})
 }
 
-// As many transfers as there are buffers run; the next one waits, and then gives up or enters.
+// ofRing is how many of ringSize buffers a single store gets.
+const ofRing = ringSize * 7 / 8
+
+func checkAllFree(t *testing.T, p *pool) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) != p.total || p.active != 0 || len(p.stores) != 0 || len(p.waiting) != 0 || len(p.entering) != 0 {
+		t.Errorf("%d of %d buffers are free; %d transfers into %d stores are active, %d wait to begin and %d for a buffer", len(p.free),
+			p.total, p.active, len(p.stores), len(p.entering), len(p.waiting))
+	}
+}
+
+// Most of as many transfers as there are buffers run into one store; the next one waits, and then gives up or enters.
 func TestAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPool(t, ringSize)
 		var leases []*lease
 		var taken []*buffer
-		for range ringSize {
-			l := enter(t, p)
+		for range ofRing {
+			l := enter(t, p, "s")
 			leases, taken = append(leases, l), append(taken, take(t, l, 1)...)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		entered := make(chan error)
 		go func() {
-			_, err := p.enter(ctx)
+			_, err := p.enter(ctx, "s")
 			entered <- err
 		}()
 		synctest.Wait()
@@ -143,24 +154,54 @@ func TestAdmission(t *testing.T) {
 		}
 		taken[0].giveBack()
 		leases[0].leave()
-		leases[0] = enter(t, p)
+		leases[0] = enter(t, p, "s")
 		giveBack(append(taken[1:], take(t, leases[0], 1)...))
 		for _, l := range leases {
 			l.leave()
 		}
+		checkAllFree(t, p)
+	})
+}
+
+// Whatever hangs, there is something left for another store.
+func TestStoresLeaveSomethingToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPool(t, 12*ringSize)
+		var leases []*lease
+		var taken []*buffer
+		hang := func(store string, transfers, buffers int) {
+			t.Helper()
+			for range transfers {
+				l := enter(t, p, store)
+				leases, taken = append(leases, l), append(taken, take(t, l, buffers)...)
+			}
+		}
+		hang("first", 10, ringSize)
+		hang("second", 21, 1)
+		if free := len(p.free); free == 0 {
+			t.Error("nothing is free")
+		}
+		third := enter(t, p, "third")
+		giveBack(take(t, third, 3))
+		third.leave()
+		giveBack(taken)
+		for _, l := range leases {
+			l.leave()
+		}
+		checkAllFree(t, p)
 	})
 }
 
 func TestGetEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPool(t, ringSize)
-		l := enter(t, p)
-		taken := take(t, l, ringSize)
+		l := enter(t, p, "s")
+		taken := take(t, l, ofRing)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		w := wait(ctx, l)
 		stop := errors.New("stop")
 		if w.returned() {
-			t.Fatal("get returned although nothing is free")
+			t.Fatal("get returned although the store has all it may have")
 		}
 		cancel(stop)
 		if !w.returned() || w.err != stop {
@@ -168,8 +209,6 @@ func TestGetEndsWithTheContext(t *testing.T) {
 		}
 		giveBack(taken)
 		l.leave()
-		if len(p.free) != p.total || len(p.waiting) != 0 {
-			t.Errorf("%d of %d buffers are free, %d wait", len(p.free), p.total, len(p.waiting))
-		}
+		checkAllFree(t, p)
 	})
 }
