@@ -1,9 +1,7 @@
 package api
 
 import (
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/vitrine-image/vitrine/api/wire"
@@ -17,7 +15,11 @@ func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, edits, err := creation(value)
+	members, ok := value.(map[string]any)
+	if !ok {
+		return image.Errorf(image.ErrInvalid, "The request body must be a JSON object.")
+	}
+	id, edits, err := image.Creation(members)
 	if err != nil {
 		return err
 	}
@@ -34,27 +36,6 @@ func (s *server) createImage(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("OpenStack-image-store-ids", s.storeIDs)
 	}
 	return s.writeImage(w, r, http.StatusCreated, img)
-}
-
-// creation splits the document of a creation into the id, "" when the client chose none, and everything else.
-func creation(value any) (image.ID, []image.Edit, error) {
-	members, ok := value.(map[string]any)
-	if !ok {
-		return "", nil, image.Errorf(image.ErrInvalid, "The request body must be a JSON object.")
-	}
-	var id image.ID
-	if chosen, have := members["id"]; have {
-		text, _ := chosen.(string)
-		if id, ok = image.ParseID(text); !ok {
-			return "", nil, image.Errorf(image.ErrInvalid, "Invalid value for field 'id': it must be a UUID")
-		}
-		delete(members, "id")
-	}
-	edits := make([]image.Edit, 0, len(members))
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		edits = append(edits, image.Edit{Op: image.EditAdd, Name: name, Value: members[name]})
-	}
-	return id, edits, nil
 }
 
 // showImage serves GET /v2/images/{image}.

@@ -83,8 +83,12 @@ func FuzzCreation(f *testing.F) {
 		if err := dec.Decode(&want); err != nil || !reflect.DeepEqual(value, want) {
 			t.Fatalf("%q = %v, want %v, %v", body, value, want, err)
 		}
-		if id, edits, err := creation(value); err == nil {
-			if members := value.(map[string]any); len(edits) != len(members) || id != "" && len(id) != 36 {
+		members, ok := value.(map[string]any)
+		if !ok {
+			return
+		}
+		if id, edits, err := image.Creation(members); err == nil {
+			if _, chosen := members["id"]; chosen != (len(id) == 36) || chosen && len(edits) != len(members)-1 || !chosen && len(edits) != len(members) {
 				t.Errorf("%q creates %q with %+v", body, id, edits)
 			}
 		}

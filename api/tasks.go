@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -15,7 +14,7 @@ type TaskSession interface {
 	Tasks(ctx context.Context, q image.TaskQuery) ([]*image.Task, error)
 	Task(ctx context.Context, id image.ID) (*image.Task, error)
 	ImageTasks(ctx context.Context, id image.ID) ([]*image.Task, error)
-	CreateTask(ctx context.Context, kind image.TaskType, input json.RawMessage) (*image.Task, error)
+	CreateTask(ctx context.Context, kind image.TaskType, input map[string]any) (*image.Task, error)
 }
 
 // listTasks serves GET /v2/tasks.
@@ -108,7 +107,7 @@ func (s *server) createTask(w http.ResponseWriter, r *http.Request) error {
 	if !isText || !isObject {
 		return image.Errorf(image.ErrInvalid, `The request body must be a JSON object with the string "type" and the object "input".`)
 	}
-	t, err := s.session(r).CreateTask(r.Context(), image.TaskType(kind), wire.Append(nil, input))
+	t, err := s.session(r).CreateTask(r.Context(), image.TaskType(kind), input)
 	room.release() // before the answer waits for the client
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
 )
 
@@ -43,9 +44,9 @@ func (s *fakeSession) ImageTasks(context.Context, image.ID) ([]*image.Task, erro
 	return fakeTasks(), s.fail
 }
 
-func (s *fakeSession) CreateTask(_ context.Context, kind image.TaskType, input json.RawMessage) (*image.Task, error) {
+func (s *fakeSession) CreateTask(_ context.Context, kind image.TaskType, input map[string]any) (*image.Task, error) {
 	t := fakeTasks()[0]
-	t.Type, t.Input = kind, input
+	t.Type, t.Input = kind, wire.Append(nil, input)
 	return t, s.fail
 }
 

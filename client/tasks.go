@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
@@ -67,11 +68,30 @@ func (c *Client) Task(ctx context.Context, id image.ID) (*image.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.parseTask(doc)
+}
+
+func (c *Client) parseTask(doc []byte) (*image.Task, error) {
 	t, err := wire.ParseTask(doc)
 	if err != nil {
 		return nil, fmt.Errorf("the answer of %s: %w", c.endpoint, err)
 	}
 	return t, nil
+}
+
+// CreateTask asks for a new image with data from a URL: kind is image.TaskImport, and the input has import_from, import_from_format
+// and image_properties. Errors: image.ErrForbidden, image.ErrInvalid, image.ErrConflict when the id exists, *image.QuotaError.
+func (c *Client) CreateTask(ctx context.Context, kind image.TaskType, input map[string]any) (*image.Task, error) {
+	body, err := json.Marshal(map[string]any{"type": kind, "input": input})
+	if err != nil {
+		return nil, fmt.Errorf("request to %s: %w", c.endpoint, err)
+	}
+	doc, err := c.call(ctx, request{method: http.MethodPost, path: []string{"v2", "tasks"}, body: body,
+		header: map[string]string{"Content-Type": "application/json"}})
+	if err != nil {
+		return nil, err
+	}
+	return c.parseTask(doc)
 }
 
 // ImageTasks returns the tasks of an image, the newest first. Errors: image.ErrNotFound.

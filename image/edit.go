@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -267,4 +268,23 @@ func setInteger(field *int64, name string, value any) error {
 
 func wrongType(field, want string) error {
 	return Errorf(ErrInvalid, "Invalid value for field '%s': it must be %s", field, want)
+}
+
+// Creation splits the fields of an image to be made into its id, "" when none is chosen, and everything else in a fixed order.
+// Error: ErrInvalid.
+func Creation(fields map[string]any) (id ID, edits []Edit, err error) {
+	if chosen, have := fields["id"]; have {
+		text, _ := chosen.(string)
+		var ok bool
+		if id, ok = ParseID(text); !ok {
+			return "", nil, Errorf(ErrInvalid, "Invalid value for field 'id': it must be a UUID")
+		}
+	}
+	edits = make([]Edit, 0, len(fields))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name != "id" {
+			edits = append(edits, Edit{Op: EditAdd, Name: name, Value: fields[name]})
+		}
+	}
+	return id, edits, nil
 }

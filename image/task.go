@@ -30,13 +30,16 @@ type TaskType string
 
 // The types of tasks.
 const (
-	TaskImport         TaskType = "import"           // of the tasks API
+	TaskImport         TaskType = "import"           // of the tasks API: makes the image as well
 	TaskImageImport    TaskType = "api_image_import" // of an image's import
 	TaskLocationImport TaskType = "location_import"  // of a location that was added
 )
 
 // TaskTypes returns every type.
 func TaskTypes() []TaskType { return []TaskType{TaskImport, TaskImageImport, TaskLocationImport} }
+
+// Imports reports whether a task has an ImportPlan.
+func (t TaskType) Imports() bool { return t == TaskImport || t == TaskImageImport }
 
 // A TaskStatus says how far a task has come.
 type TaskStatus string

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -246,7 +247,7 @@ func addCopy(img *image.Image, result ingest.Result) error {
 }
 
 // EndImport ends a task: with success, or for the reason that message tells. An image that did not become active is queued again,
-// and what is staged of it, and what was stored of an import that failed, is removed.
+// or deleted if the task was to make it, and what is staged of it, and what was stored of an import that failed, is removed.
 func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.ImportPlan, failed bool, message string) error {
 	var done trace
 	var now *image.Task
@@ -263,6 +264,9 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 			return err
 		}
 		now.Message = message
+		if now.Type == image.TaskImport && !failed {
+			now.Result = json.RawMessage(`{"image_id":"` + task.ImageID + `"}`)
+		}
 		if err := tx.SaveTask(now); err != nil {
 			return err
 		}
@@ -274,7 +278,10 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 			return err
 		}
 		before := img.Status
-		return cmp.Or(s.conclude(img, task, plan, failed), tx.RemoveStaged(img.Number), done.save(tx, img, before))
+		if err := s.conclude(img, now, plan, failed); err != nil {
+			return err
+		}
+		return cmp.Or(tx.RemoveStaged(img.Number), done.save(tx, img, before))
 	})
 	if err != nil {
 		return err
@@ -287,7 +294,11 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 	s.tellTask(ctx, name, now)
 	if done.img != nil {
 		s.follow(ctx, done)
-		s.tellImage(ctx, events.ImageUpdate, done.img)
+		name := events.ImageUpdate
+		if done.img.Status == image.Deleted {
+			name = events.ImageDelete
+		}
+		s.tellImage(ctx, name, done.img)
 		s.collectOf(ctx, done.img.Number, task.ImageID)
 	}
 	return nil
@@ -310,7 +321,10 @@ func (s *Service) conclude(img *image.Image, task *image.Task, plan *image.Impor
 	}
 	if img.Status == image.Importing {
 		img.Locations = nil
-		return img.SetStatus(image.Queued)
+		if err := img.SetStatus(image.Queued); err != nil || task.Type != image.TaskImport {
+			return err
+		}
+		return img.SetStatus(image.Deleted)
 	}
 	return nil
 }

@@ -14,19 +14,21 @@ import (
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
+func refuseBad(_ context.Context, url string) error {
+	if strings.Contains(url, "bad") {
+		return image.Errorf(image.ErrInvalid, "The URL is bad.")
+	}
+	return nil
+}
+
 // TestImportRefuses looks at everything in its order: what is wrong later does not matter when something is wrong before.
 func TestImportRefuses(t *testing.T) {
 	dir, db := t.TempDir(), openDB(t, t.TempDir())
 	local, second := openFiles(t, "local", dir+"/1"), openFiles(t, "second", dir+"/2")
 	staging := openFiles(t, imagestore.Staging, dir+"/3")
 	svc := openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{
-		Methods: []string{image.ImportStaged, image.ImportURL, image.ImportCopy},
-		CheckURL: func(_ context.Context, url string) error {
-			if strings.Contains(url, "bad") {
-				return image.Errorf(image.ErrInvalid, "The URL is bad.")
-			}
-			return nil
-		}}},
+		Methods:  []string{image.ImportStaged, image.ImportURL, image.ImportCopy},
+		CheckURL: refuseBad}},
 		imagestore.Entry{ID: "local", Store: local, Default: true}, imagestore.Entry{ID: "second", Store: second},
 		imagestore.Entry{ID: "web", Store: struct{ imagestore.Store }{local}}, imagestore.Entry{ID: imagestore.Staging, Store: staging})
 	s := session{svc.As(admin)}

@@ -14,27 +14,9 @@ import (
 // Create records a new, queued image. Each edit adds a field or property; id may be empty for a random one.
 // Errors: those of image.Image.Apply, image.ErrTooLarge over a quota, image.ErrConflict when the id exists or existed.
 func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (img *image.Image, err error) {
-	if id == "" {
-		id = image.NewID()
-	}
+	id = cmp.Or(id, image.NewID())
 	defer s.record(ctx, onImage(events.Create, id), &err)
-	now := s.svc.timestamp()
-	img = &image.Image{ID: id, Owner: s.caller.ProjectID, Status: image.Queued, Visibility: image.Shared,
-		CreatedAt: now, UpdatedAt: now}
-	blank := img.Clone()
-	if err := s.svc.formats.Apply(img, edits); err != nil {
-		return nil, err
-	}
-	if err := s.checkEdits(ctx, blank, img); err != nil {
-		return nil, err
-	}
-	if err := s.svc.policy.Check(ctx, s.caller, policy.AddImage, policy.ForImage(img, "")); err != nil {
-		return nil, err
-	}
-	if err := s.svc.checkQuotas(blank, img); err != nil {
-		return nil, err
-	}
-	quota, err := s.svc.quotaOf(ctx, img.Owner)
+	img, quota, err := s.newImage(ctx, id, edits)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +31,28 @@ func (s *Session) Create(ctx context.Context, id image.ID, edits []image.Edit) (
 		s.shown(ctx, img)
 	}
 	return img, err
+}
+
+// newImage returns an image as the caller may record it, and the quota that it has to keep.
+func (s *Session) newImage(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, Quota, error) {
+	now := s.svc.timestamp()
+	img := &image.Image{ID: id, Owner: s.caller.ProjectID, Status: image.Queued, Visibility: image.Shared,
+		CreatedAt: now, UpdatedAt: now}
+	blank := img.Clone()
+	if err := s.svc.formats.Apply(img, edits); err != nil {
+		return nil, Quota{}, err
+	}
+	if err := s.checkEdits(ctx, blank, img); err != nil {
+		return nil, Quota{}, err
+	}
+	if err := s.svc.policy.Check(ctx, s.caller, policy.AddImage, policy.ForImage(img, "")); err != nil {
+		return nil, Quota{}, err
+	}
+	if err := s.svc.checkQuotas(blank, img); err != nil {
+		return nil, Quota{}, err
+	}
+	quota, err := s.svc.quotaOf(ctx, img.Owner)
+	return img, quota, err
 }
 
 // Get returns an image. Errors: image.ErrNotFound, also for what the caller may not see.

@@ -2,7 +2,6 @@ package imageservice
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -78,29 +77,6 @@ func (s *Session) ImageTasks(ctx context.Context, id image.ID) (tasks []*image.T
 	return slices.DeleteFunc(tasks, func(t *image.Task) bool {
 		return !s.svc.policy.Allows(ctx, s.caller, policy.GetTask, taskTarget(t))
 	}), nil
-}
-
-// CreateTask refuses every task, in the order in which others are refused who let some through: this service imports data
-// into images, and makes no images of tasks. Errors: image.ErrForbidden, image.ErrInvalid.
-func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input json.RawMessage) (_ *image.Task, err error) {
-	defer s.record(ctx, &events.Act{Action: events.Create, Kind: events.TaskObject}, &err)
-	if err := s.mayUseTasks(ctx, policy.AddTask); err != nil {
-		return nil, err
-	}
-	if kind != image.TaskImport {
-		return nil, image.Errorf(image.ErrInvalid, "Tasks of the type %q cannot be created: the type must be %q", kind, image.TaskImport)
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(input, &fields); err != nil || fields == nil {
-		return nil, image.Errorf(image.ErrInvalid, "The input of a task must be an object")
-	}
-	for _, name := range []string{"import_from", "import_from_format", "image_properties"} {
-		if _, ok := fields[name]; !ok {
-			return nil, image.Errorf(image.ErrInvalid, "Input does not contain '%s' field", name)
-		}
-	}
-	return nil, image.Errorf(image.ErrInvalid, "This server does not carry out tasks of the type %q. "+
-		"Create an image and import its data instead: POST /v2/images/{id}/import", kind)
 }
 
 // taskPage bounds what DropTasks drops in one transaction.

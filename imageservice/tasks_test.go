@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,26 +188,84 @@ func TestTasksOfTheirProject(t *testing.T) {
 	}
 }
 
-func TestTasksAreNotCreated(t *testing.T) {
-	svc := open(t, t.TempDir(), nil)
-	input := func(doc string) json.RawMessage { return json.RawMessage(doc) }
-	whole := input(`{"import_from":"http://x","import_from_format":"raw","image_properties":{}}`)
-	for _, tt := range []struct {
-		caller image.Caller
-		kind   image.TaskType
-		input  json.RawMessage
-		want   error
-	}{
-		{servicetest.Owner, image.TaskImport, whole, image.ErrForbidden},
-		{servicetest.Admin, "clean", whole, image.ErrInvalid},
-		{servicetest.Admin, image.TaskImport, input(`{"import_from":"http://x","image_properties":{}}`), image.ErrInvalid},
-		{servicetest.Admin, image.TaskImport, input(`[]`), image.ErrInvalid},
-		{servicetest.Admin, image.TaskImport, input(`null`), image.ErrInvalid},
-		{servicetest.Admin, image.TaskImport, whole, image.ErrInvalid},
+// TestCreateTask makes images whose data is to come from a URL, or says why not.
+func TestCreateTask(t *testing.T) {
+	dir, db := t.TempDir(), openDB(t, t.TempDir())
+	stores := []imagestore.Entry{{ID: "local", Store: openFiles(t, "local", dir+"/1"), Default: true},
+		{ID: imagestore.Staging, Store: openFiles(t, imagestore.Staging, dir+"/2")}}
+	svc := openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{Methods: []string{image.ImportURL}, CheckURL: refuseBad}}, stores...)
+	over := serve(t, svc, api.Config{})
+	type creator interface {
+		CreateTask(ctx context.Context, kind image.TaskType, input map[string]any) (*image.Task, error)
+		Get(ctx context.Context, id image.ID) (*image.Image, error)
+	}
+	for way, as := range map[string]func(image.Caller) creator{
+		"service": func(c image.Caller) creator { return svc.As(c) },
+		"HTTP":    func(c image.Caller) creator { return over(c) },
 	} {
-		if task, err := svc.As(tt.caller).CreateTask(t.Context(), tt.kind, tt.input); !errors.Is(err, tt.want) || task != nil {
-			t.Errorf("%s creates %s %s: %+v, %v, want %v", tt.caller.ProjectID, tt.kind, tt.input, task, err, tt.want)
-		}
+		t.Run(way, func(t *testing.T) {
+			id := image.NewID()
+			properties := map[string]any{"id": string(id), "name": "debian", "min_disk": json.Number("5"), "os_distro": "debian", "tags": []any{"lts"}}
+			input := map[string]any{"import_from": "http://good", "import_from_format": "qcow2", "image_properties": properties}
+			task, err := as(servicetest.Admin).CreateTask(t.Context(), image.TaskImport, input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var told struct {
+				From string `json:"import_from"`
+			}
+			if err := json.Unmarshal(task.Input, &told); err != nil || told.From != "http://good" || task.Type != image.TaskImport ||
+				task.Status != image.TaskPending || task.ImageID != id || task.Owner != servicetest.Admin.ProjectID || task.ExpiresAt != nil || task.Result != nil {
+				t.Errorf("the task is %+v, %v", task, err)
+			}
+			img, err := as(servicetest.Admin).Get(t.Context(), id)
+			if err != nil || img.Status != image.Importing || *img.Name != "debian" || img.DiskFormat != "qcow2" || img.ContainerFormat != "bare" ||
+				img.MinDisk != 5 || img.Properties["os_distro"] != "debian" || !slices.Equal(img.Tags, []string{"lts"}) ||
+				img.Properties[image.PropertyImportTask] != string(task.ID) || img.Properties[image.PropertyImporting] != "local" {
+				t.Errorf("the image is %+v, %v", img, err)
+			}
+			with := func(name string, value any) map[string]any {
+				changed := maps.Clone(input)
+				changed["image_properties"] = map[string]any{"name": "debian"}
+				if changed[name] = value; value == nil {
+					delete(changed, name)
+				}
+				return changed
+			}
+			for _, tt := range []struct {
+				name   string
+				caller image.Caller
+				kind   image.TaskType
+				input  map[string]any
+				want   error
+				text   string
+			}{
+				{"who may not", servicetest.Owner, "clean", map[string]any{}, image.ErrForbidden, ""},
+				{"another type", servicetest.Admin, image.TaskLocationImport, input, image.ErrInvalid, `must be "import"`},
+				{"no URL", servicetest.Admin, image.TaskImport, with("import_from", nil), image.ErrInvalid, "'import_from' field"},
+				{"no format", servicetest.Admin, image.TaskImport, with("import_from_format", nil), image.ErrInvalid, "'import_from_format' field"},
+				{"no properties", servicetest.Admin, image.TaskImport, with("image_properties", nil), image.ErrInvalid, "'image_properties' field"},
+				{"a list of properties", servicetest.Admin, image.TaskImport, with("image_properties", []any{}), image.ErrInvalid, "an object"},
+				{"a number as URL", servicetest.Admin, image.TaskImport, with("import_from", 5), image.ErrInvalid, "must be strings"},
+				{"a URL that is refused", servicetest.Admin, image.TaskImport, with("import_from", "http://bad"), image.ErrInvalid, "The URL is bad."},
+				{"an unknown format", servicetest.Admin, image.TaskImport, with("import_from_format", "doc"), image.ErrInvalid, "disk_format"},
+				{"two formats", servicetest.Admin, image.TaskImport, with("image_properties", map[string]any{"disk_format": "raw"}), image.ErrInvalid, "said to be qcow2, and the image raw"},
+				{"a wrong id", servicetest.Admin, image.TaskImport, with("image_properties", map[string]any{"id": 5}), image.ErrInvalid, "UUID"},
+				{"an id that exists", servicetest.Admin, image.TaskImport, input, image.ErrConflict, ""},
+				{"what the server sets", servicetest.Admin, image.TaskImport, with("image_properties", map[string]any{"status": "active"}), image.ErrForbidden, ""},
+				{"a property that is no text", servicetest.Admin, image.TaskImport, with("image_properties", map[string]any{"os_distro": []any{}}), image.ErrInvalid, ""},
+			} {
+				task, err := as(tt.caller).CreateTask(t.Context(), tt.kind, tt.input)
+				if !errors.Is(err, tt.want) || task != nil || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("%s: %+v, %v, want %v with %q", tt.name, task, err, tt.want, tt.text)
+				}
+			}
+		})
+	}
+	without := openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{Methods: []string{image.ImportStaged}}}, stores...)
+	input := map[string]any{"import_from": "http://good", "import_from_format": "raw", "image_properties": map[string]any{}}
+	if _, err := without.As(servicetest.Admin).CreateTask(t.Context(), image.TaskImport, input); !errors.Is(err, image.ErrInvalid) {
+		t.Errorf("where no URLs are fetched: %v", err)
 	}
 }
 

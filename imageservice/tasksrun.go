@@ -108,7 +108,7 @@ func (s *Service) takeTask(ctx context.Context, cancel context.CancelCauseFunc) 
 	for _, seen := range open {
 		beat, alive := instances[seen.Instance]
 		mine := seen.Instance == s.instance
-		if seen.Type != image.TaskImageImport || !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen.ID, cancel) {
+		if !seen.Type.Imports() || !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen.ID, cancel) {
 			continue
 		}
 		task, err := s.lease(ctx, seen)

@@ -120,6 +120,8 @@ func TestPolicy(t *testing.T) {
 		{"tasks of an image", "community", "GET /v2/images/{image}/tasks", "", "200 200 200 200 200"},
 		{"tasks", "", "GET /v2/tasks", "", "200 403 403 403 403"},
 		{"a task", "", "GET /v2/tasks/" + string(image.NewID()), "", "404 403 403 403 403"},
+		{"a task that makes an image", "", "POST /v2/tasks", `{"type":"import","input":{"import_from":"http://nowhere.invalid/disk",` +
+			`"import_from_format":"raw","image_properties":{}}}`, "201 403 403 403 403"},
 		{"usage", "", "GET /v2/info/usage", "", "200 200 200 200 200"},
 		{"import methods", "", "GET /v2/info/import", "", "200 200 200 200 200"},
 		{"stores", "", "GET /v2/info/stores", "", "200 200 200 200 200"},
