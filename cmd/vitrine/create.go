@@ -32,11 +32,8 @@ func createCommand(a *app) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if cmd.Flags().Changed("name") {
-					return commandline.Usagef("the name is given twice: %q and --name %q", args[0], c.name)
-				}
-				cmd.Flags().Set("name", args[0])
+			if err := c.takeName(args); err != nil {
+				return err
 			}
 			return c.run(cmd)
 		},

@@ -48,6 +48,17 @@ func (f *fields) register(cmd *cobra.Command) {
 	completeWords(cmd, "visibility", strings.Split(visibilities(), ", ")...)
 }
 
+// takeName takes the name that is an argument, if there is one.
+func (f *fields) takeName(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if f.cmd.Flags().Changed("name") {
+		return commandline.Usagef("the name is given twice: %q and --name %q", args[0], f.name)
+	}
+	return f.cmd.Flags().Set("name", args[0])
+}
+
 func visibilities() string {
 	var names []string
 	for _, v := range image.Visibilities() {

@@ -98,28 +98,37 @@ func newestTask(ctx context.Context, conn *client.Client, id image.ID) (*image.T
 
 // wait returns when the task that came after another one has ended.
 func (i *importing) wait(ctx context.Context, w io.Writer, id image.ID, before *image.Task) error {
+	_, err := i.waitForTask(ctx, w, func(ctx context.Context) (*image.Task, error) {
+		task, err := newestTask(ctx, i.conn, id)
+		if err == nil && task != nil && before != nil && task.ID == before.ID {
+			return nil, nil
+		}
+		return task, err
+	})
+	return err
+}
+
+// waitForTask returns the task that ask gives once it has succeeded, or nil once ask gives none: there was nothing to do.
+func (a *app) waitForTask(ctx context.Context, w io.Writer, ask func(context.Context) (*image.Task, error)) (*image.Task, error) {
 	told := ""
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		task, err := newestTask(ctx, i.conn, id)
-		if err != nil {
-			return err
-		}
+		task, err := ask(ctx)
 		switch {
-		case task == nil, before != nil && task.ID == before.ID: // there was nothing to do
-			return nil
-		case task.Status == image.TaskSuccess:
-			return nil
+		case err != nil:
+			return nil, err
+		case task == nil, task.Status == image.TaskSuccess:
+			return task, nil
 		case task.Status == image.TaskFailure:
-			return errors.New(task.Message)
+			return nil, errors.New(task.Message)
 		}
-		if told != task.Message && !i.quiet {
+		if told != task.Message && !a.quiet {
 			told = task.Message
 			fmt.Fprintf(w, "vitrine: %s\n", printable(told))
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }

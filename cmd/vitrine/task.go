@@ -16,10 +16,10 @@ import (
 func taskCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "task",
-		Short: "See the work that the server does for imports",
+		Short: "The work that the server does for imports",
 		Long:  "A task is work that the server does after it has answered, such as an import. Its record stays for two days after its end.",
 	}
-	cmd.AddCommand(taskListCommand(a), taskShowCommand(a))
+	cmd.AddCommand(taskListCommand(a), taskShowCommand(a), taskImportCommand(a))
 	return cmd
 }
 
