@@ -50,8 +50,9 @@ type Import struct {
 // An ImportPlan is what an importer needs to carry an import out, and to take it up again: the State of its task.
 type ImportPlan struct {
 	Method       string   `json:"method"`
-	URL          string   `json:"url,omitempty"`    // of the data, or of the Image API that has Source
-	Source       ID       `json:"source,omitempty"` // of ImportDownload
+	URL          string   `json:"url,omitempty"`     // of the data, or of the Image API that has Source
+	Missing      string   `json:"missing,omitempty"` // why there is no such URL; nothing can be imported
+	Source       ID       `json:"source,omitempty"`  // of ImportDownload
 	Stores       []string `json:"stores"`
 	AllowFailure bool     `json:"allow_failure,omitempty"`
 	Roles        []string `json:"roles,omitempty"` // of who asked

@@ -61,14 +61,15 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) (er
 		if err != nil {
 			return err
 		}
-		if imp.URL, err = s.sourceOf(ctx, imp); err != nil || len(stores) == 0 {
+		from, err := s.sourceOf(ctx, imp)
+		if err != nil || len(stores) == 0 {
 			return err
 		}
 		check, err := s.signatureOf(ctx, seen, imp)
 		if err != nil {
 			return err
 		}
-		task, err := s.newImport(ctx, seen, imp, stores, check)
+		task, err := s.newImport(ctx, seen, imp, from, stores, check)
 		if err != nil {
 			return err
 		}
@@ -252,20 +253,29 @@ func (s *Service) storesFor(imp image.Import, img *image.Image) ([]string, error
 	return ids, nil
 }
 
-// sourceOf returns the URL that the data comes from, "" if it is here. Errors: image.ErrInvalid when the filter of outgoing requests
-// refuses it, or the catalog does not know the region.
-func (s *Session) sourceOf(ctx context.Context, imp image.Import) (string, error) {
+// A source is where the data of an import comes from. It is nothing if the data is here.
+type source struct {
+	url     string
+	missing string // why there is none, which the task will say
+}
+
+// sourceOf finds the source. Errors: image.ErrInvalid when the filter of outgoing requests refuses the URL, those of FindRegion.
+func (s *Session) sourceOf(ctx context.Context, imp image.Import) (source, error) {
 	switch imp.Method {
 	case image.ImportURL:
 		err := s.svc.imports.CheckURL(ctx, imp.URL)
 		if errors.Is(err, image.ErrInvalid) {
-			return "", image.Errorf(image.ErrInvalid, "%s", err) // its own type is not known above
+			err = image.Errorf(image.ErrInvalid, "%s", err) // its own type is not known above
 		}
-		return imp.URL, err
+		return source{url: imp.URL}, err
 	case image.ImportDownload:
-		return s.svc.imports.FindRegion(ctx, s.caller, imp.Region, cmp.Or(imp.Interface, "public"))
+		url, err := s.svc.imports.FindRegion(ctx, s.caller, imp.Region, cmp.Or(imp.Interface, "public"))
+		if errors.Is(err, image.ErrInvalid) { // Glance asks the catalog later, and clients wait for its task
+			return source{missing: err.Error()}, nil
+		}
+		return source{url: url}, err
 	}
-	return "", nil
+	return source{}, nil
 }
 
 // signatureOf returns how the data is to be verified, nil if it is not: copies are of what was verified when it came. It is asked
@@ -284,15 +294,13 @@ func checkSource(imp image.Import) error {
 	case imp.Region == "":
 		return image.Errorf(image.ErrInvalid, "The import method glance-download needs a glance_region.")
 	case imp.Source == "":
-		return image.Errorf(image.ErrInvalid, "The import method glance-download needs a glance_image_id, a UUID.")
-	case !slices.Contains([]string{"", "public", "internal", "admin"}, imp.Interface):
-		return image.Errorf(image.ErrInvalid, "glance_service_interface must be public, internal or admin.")
+		return image.Errorf(image.ErrInvalid, "The import method glance-download needs a glance_image_id: the image id does not look like a UUID.")
 	}
 	return nil
 }
 
 // newImport returns the task of an import.
-func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Import, stores []string, check *signature.Check) (*image.Task, error) {
+func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Import, from source, stores []string, check *signature.Check) (*image.Task, error) {
 	method := map[string]string{"name": imp.Method}
 	switch imp.Method {
 	case image.ImportURL:
@@ -312,7 +320,7 @@ func (s *Session) newImport(ctx context.Context, img *image.Image, imp image.Imp
 	now := s.svc.timestamp()
 	task := &image.Task{ID: image.NewID(), Type: image.TaskImageImport, Status: image.TaskPending, Owner: s.caller.ProjectID,
 		UserID: s.caller.UserID, RequestID: requestid.From(ctx), ImageID: img.ID, Input: input, CreatedAt: now, UpdatedAt: now}
-	return task, task.SetPlan(&image.ImportPlan{Method: imp.Method, URL: imp.URL, Source: imp.Source, Stores: stores, AllowFailure: imp.AllowFailure,
+	return task, task.SetPlan(&image.ImportPlan{Method: imp.Method, URL: from.url, Missing: from.missing, Source: imp.Source, Stores: stores, AllowFailure: imp.AllowFailure,
 		Roles: s.caller.Roles, Staged: imp.Method == image.ImportStaged, Signature: check.Record()})
 }
 

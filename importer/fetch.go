@@ -87,6 +87,9 @@ var takenAlong = []string{"hw_", "trait:", "os_distro", "os_secure_boot", "os_ty
 
 // openRemote opens the data of an image in another region, and plans to take its formats and properties along.
 func (j *job) openRemote(ctx context.Context) (io.ReadCloser, int64, error) {
+	if j.plan.Missing != "" {
+		return nil, 0, image.Errorf(image.ErrInvalid, "%s", j.plan.Missing)
+	}
 	token := j.images.TaskToken(j.task)
 	if j.remote == nil || token == "" {
 		return nil, 0, image.Errorf(image.ErrUnauthorized, "The token of who asked is not known any more, since the server was started anew. Ask again.")

@@ -109,12 +109,23 @@ func TestTokensAreNotKept(t *testing.T) {
 func TestAnotherRegionHasToBeNamed(t *testing.T) {
 	l := start(t)
 	id := l.create()
-	for _, imp := range []image.Import{{Source: id}, {Region: "other"}, {Region: "none", Source: id}, {Region: "other", Source: id, Interface: "secret"}} {
+	for _, imp := range []image.Import{{Source: id}, {Region: "other"}} {
 		imp.Method = image.ImportDownload
 		if err := l.Import(t.Context(), id, imp); !errors.Is(err, image.ErrInvalid) {
 			t.Errorf("Import(%+v) = %v, want %v", imp, err, image.ErrInvalid)
 		}
 	}
+}
+
+// TestAnotherRegionThatTheCatalogDoesNotKnow ends in a task that says so.
+func TestAnotherRegionThatTheCatalogDoesNotKnow(t *testing.T) {
+	l := start(t)
+	id := l.create()
+	if err := l.Import(t.Context(), id, image.Import{Method: image.ImportDownload, Region: "none", Source: id}); err != nil {
+		t.Fatal(err)
+	}
+	l.work()
+	l.check(id, want{status: image.Queued, failed: "first", task: image.TaskFailure, message: `no region "none"`})
 }
 
 var _ Images = (*imageservice.Service)(nil)
