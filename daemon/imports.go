@@ -157,8 +157,11 @@ func (r region) Download(ctx context.Context, endpoint string, token image.Secre
 	return down.Image, &download{down, c}, down.Size(), nil
 }
 
-// readable gives an answer of the other region a text for who asked for the import.
+// readable gives an answer of the other region, or its silence, a text for who asked for the import.
 func readable(err error) error {
+	if errors.Is(err, client.ErrUnreachable) {
+		return fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict, "The other region cannot be reached."), err)
+	}
 	if answer, ok := errors.AsType[*client.Error](err); ok && answer.Unwrap() != nil {
 		return fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict, "The other region answered %d: %s", answer.Status, answer.Text), err)
 	}
