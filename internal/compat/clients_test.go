@@ -23,7 +23,7 @@ func (c *cloud) shell(t *testing.T, program string, u user) *shell {
 	t.Helper()
 	login := u.AuthOptions
 	env := []string{"OS_AUTH_URL=" + c.AuthURL, "OS_IDENTITY_API_VERSION=3", "OS_USERNAME=" + login.Username, "OS_PASSWORD=" + login.Password,
-		"OS_USER_DOMAIN_ID=" + testservers.Domain, "OS_PROJECT_ID=" + u.project, "OS_REGION_NAME=" + region, "HOME=" + t.TempDir()}
+		"OS_USER_DOMAIN_ID=" + testservers.Domain, "OS_PROJECT_ID=" + u.project, "OS_REGION_NAME=" + testservers.Region, "HOME=" + t.TempDir()}
 	return &shell{t, "/usr/bin/" + program, append(os.Environ(), env...)}
 }
 

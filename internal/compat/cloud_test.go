@@ -44,8 +44,8 @@ var theCloud struct {
 	*cloud
 }
 
-// region is where everything of the cloud is.
-const region = "RegionOne"
+// otherWorker is the type of service in the catalog under which Tempest looks for another worker.
+const otherWorker = "image_remote"
 
 // openCloud returns the cloud of all tests; the first one starts it.
 func openCloud(t *testing.T) *cloud {
@@ -66,6 +66,11 @@ func startCloud(t *testing.T) *cloud {
 		t.Fatal(err)
 	}
 	service := keystone.Service(t, "vitrine")
+	// A second address of the same daemon stands for another worker.
+	if err := errors.Join(os.Mkdir(dir+"/conf.d", 0o755),
+		os.WriteFile(dir+"/conf.d/listen.toml", []byte("[api]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 	daemon, err := testdaemon.Launch(testdaemon.Config{Dir: dir, TOML: fmt.Sprintf(`
 [stores.fast]
 type = "file"
@@ -76,6 +81,8 @@ type = "file"
 path = %q
 [images]
 require_format_match = false
+[import]
+methods = ["glance-direct", "web-download", "copy-image", "glance-download"]
 [outgoing]
 allow_networks = ["127.0.0.0/8"]
 allowed_ports = []
@@ -91,6 +98,7 @@ project = "vitrine"
 		t.Fatal(err)
 	}
 	keystone.Register(t, "image", "vitrine", daemon.Endpoint)
+	keystone.Register(t, otherWorker, "vitrine's other address", "http://"+daemon.Addrs[1])
 	c := &cloud{keystone, daemon, dir}
 	c.loadDefinitions(t)
 	return c
@@ -196,6 +204,7 @@ type document struct {
 	Status    string
 	Stores    string
 	Importing string `json:"os_glance_importing_to_stores"`
+	Task      string `json:"os_glance_import_task"`
 }
 
 // waitUntil asks until the image is as wanted; imports tell nobody that they are done.

@@ -21,10 +21,16 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/tasks"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 // gophercloud returns a client that has found the image endpoint in the catalog.
 func (c *cloud) gophercloud(t *testing.T, login gophercloud.AuthOptions) *gophercloud.ServiceClient {
+	t.Helper()
+	return c.gophercloudIn(t, testservers.Region, login)
+}
+
+func (c *cloud) gophercloudIn(t *testing.T, region string, login gophercloud.AuthOptions) *gophercloud.ServiceClient {
 	t.Helper()
 	provider, err := openstack.AuthenticatedClient(t.Context(), login)
 	if err != nil {

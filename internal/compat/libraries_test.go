@@ -32,7 +32,7 @@ func TestLibraries(t *testing.T) {
 				u := c.user(t, library+"-"+who, c.Project(t, library+"-"+who), role)
 				users[who] = account{u.Username, u.Password, u.project}
 			}
-			config, err := json.Marshal(map[string]any{"auth_url": c.AuthURL, "region": region, "users": users, "web": web.URL + "/disk"})
+			config, err := json.Marshal(map[string]any{"auth_url": c.AuthURL, "region": testservers.Region, "users": users, "web": web.URL + "/disk"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -176,18 +176,31 @@ func (k *Keystone) Revoke(t testing.TB, token string) {
 	}
 }
 
-// Register enters an endpoint into the catalog: public, internal and admin, of a type such as "image".
+// Region is where everything is that Register enters.
+const Region = "RegionOne"
+
+// Register enters a new service of a type such as "image" into the catalog, and its endpoint: public, internal and admin.
 func (k *Keystone) Register(t testing.TB, kind, name, url string) {
 	t.Helper()
-	ctx, admin := context.Background(), k.Admin(t)
-	service, err := services.Create(ctx, admin, services.CreateOpts{Type: kind, Extra: map[string]any{"name": name}}).Extract()
+	service, err := services.Create(context.Background(), k.Admin(t), services.CreateOpts{Type: kind, Extra: map[string]any{"name": name}}).Extract()
 	if err != nil {
 		t.Fatal(err)
 	}
+	k.register(t, service.ID, Region, name, url)
+}
+
+// RegisterIn enters the endpoint that a service has in another region.
+func (k *Keystone) RegisterIn(t testing.TB, region, name, url string) {
+	t.Helper()
+	k.register(t, k.ServiceID(t, name), region, name, url)
+}
+
+func (k *Keystone) register(t testing.TB, service, region, name, url string) {
+	t.Helper()
 	for _, side := range []gophercloud.Availability{gophercloud.AvailabilityPublic, gophercloud.AvailabilityInternal,
 		gophercloud.AvailabilityAdmin} {
-		_, err := endpoints.Create(ctx, admin, endpoints.CreateOpts{Availability: side, Name: name, Region: "RegionOne",
-			URL: url, ServiceID: service.ID}).Extract()
+		_, err := endpoints.Create(context.Background(), k.Admin(t), endpoints.CreateOpts{Availability: side, Name: name, Region: region,
+			URL: url, ServiceID: service}).Extract()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func (k *Keystone) OpenStack(ctx context.Context, user, password, project string
 		}
 	}
 	cmd.Env = append(cmd.Env, "OS_AUTH_URL="+k.AuthURL, "OS_USERNAME="+user, "OS_PASSWORD="+password, "OS_PROJECT_NAME="+project,
-		"OS_USER_DOMAIN_ID="+Domain, "OS_PROJECT_DOMAIN_ID="+Domain, "OS_IDENTITY_API_VERSION=3", "OS_REGION_NAME=RegionOne")
+		"OS_USER_DOMAIN_ID="+Domain, "OS_PROJECT_DOMAIN_ID="+Domain, "OS_IDENTITY_API_VERSION=3", "OS_REGION_NAME="+Region)
 	return openStack(cmd)
 }
 
