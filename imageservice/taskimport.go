@@ -33,7 +33,8 @@ func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input map
 	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
 		return nil, image.Errorf(image.ErrInvalid, "This server fetches no URLs: the import method %s is not enabled.", imp.Method)
 	}
-	if _, err := s.sourceOf(ctx, imp); err != nil {
+	from, err := s.sourceOf(ctx, imp)
+	if err != nil {
 		return nil, err
 	}
 	id, edits, err := image.Creation(fields)
@@ -52,7 +53,7 @@ func (s *Session) CreateTask(ctx context.Context, kind image.TaskType, input map
 	if err != nil {
 		return nil, err
 	}
-	if task, err = s.newImport(ctx, made, imp, stores, check); err != nil {
+	if task, err = s.newImport(ctx, made, imp, from, stores, check); err != nil {
 		return nil, err
 	}
 	task.Type, act.ID = kind, string(task.ID)
