@@ -31,6 +31,7 @@ type Config struct {
 	// before is not made anew in empty directories: it is offline until those with its marker are there again.
 	UUID    string
 	MinFree int64        // bytes of each file system that no upload may take
+	Reread  bool         // what is written is read soon: the page cache may keep it
 	Logger  *slog.Logger // nil discards
 }
 
@@ -45,6 +46,7 @@ type Store struct {
 	id       string
 	uuid     string
 	minFree  int64
+	reread   bool
 	log      *slog.Logger
 	dirs     []*directory // by falling priority
 	promises promises
@@ -64,6 +66,7 @@ func Open(cfg Config) (*Store, error) {
 		id:       cfg.ID,
 		uuid:     cfg.UUID,
 		minFree:  cfg.MinFree,
+		reread:   cfg.Reread,
 		log:      cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).With("store", cfg.ID),
 		promises: promises{bytes: map[uint64]int64{}},
 		writing:  map[string]bool{},

@@ -91,7 +91,7 @@ func (s *Store) beginIn(d *directory, shard string, size int64) (*writer, error)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{store: s, dir: d, root: r, size: size}
+	w := &writer{store: s, dir: d, root: r, size: size, cached: s.reread}
 	if err := w.reserve(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
@@ -101,6 +102,23 @@ func TestManyExtentsAreBounded(t *testing.T) {
 		{Offset: 5 * 64 << 10, Length: 64 << 10}, {Offset: 7 * 64 << 10, Length: 13 * 64 << 10}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("Extents = %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestWhatIsReadSoonStaysInMemory(t *testing.T) {
+	data := storetest.Random(8 << 20)
+	f := put(t, openIn(t, Config{Reread: true}, t.TempDir()), storetest.NewSource(data, 256<<10))
+	m, err := unix.Mmap(int(f.Fd()), 0, len(data), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(m)
+	resident := make([]byte, len(data)/os.Getpagesize())
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), uintptr(unsafe.Pointer(&resident[0]))); errno != 0 {
+		t.Fatal(errno)
+	}
+	if away := slices.Index(resident, 0); away >= 0 {
+		t.Errorf("page %d of %d is not in the page cache any more", away, len(resident))
 	}
 }
 

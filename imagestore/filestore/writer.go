@@ -31,7 +31,7 @@ type writer struct {
 	offset   int64 // where the next byte goes
 	flushed  int64 // up to where the kernel was told to write
 	cloned   bool  // the file has all bytes, and its size, already
-	cached   bool  // the file system knows no other writes than those through the page cache
+	cached   bool  // writes go through the page cache: they are to, or the file system knows no others
 }
 
 // write appends b. Blocks of zeros are left out and become holes: nothing was written there before.
