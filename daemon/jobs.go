@@ -22,10 +22,14 @@ func (d *daemon) jobs() []keeper.Job {
 		{Name: "trim changes", Every: time.Minute, Run: func(ctx context.Context) error {
 			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
 		}},
+		{Name: "drop labels", Every: 24 * time.Hour, Run: func(ctx context.Context) error { return d.service.DropLabels(ctx, keepLabels) }},
 		{Name: "drop tasks", Every: 10 * time.Minute, Run: d.service.DropTasks},
 		{Name: "audit", Every: 24 * time.Hour, Wake: atStart, Run: d.audit},
 	}
 }
+
+// keepLabels is how many names, tags and projects must have come after one without images before its number is forgotten.
+const keepLabels = 100_000
 
 // maxFindings is how many findings of one audit are told one by one.
 const maxFindings = 100

@@ -253,3 +253,25 @@ func (s *Service) TrimChanges(ctx context.Context, keep int64) error {
 	}
 	return nil
 }
+
+// labelsPage bounds what DropLabels looks at in one transaction: other updates wait for it.
+const labelsPage = 500
+
+// DropLabels forgets names, tags and projects that no image has any more, but for about the newest keep of all that there
+// ever were. Those that images have stay however many there are.
+func (s *Service) DropLabels(ctx context.Context, keep int64) error {
+	p := s.newPace()
+	for after, last := int64(0), int64(1); last > 0; after = last {
+		err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
+			last, err = tx.DropLabels(after, keep, labelsPage)
+			return err
+		})
+		if err == nil {
+			err = p.step(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

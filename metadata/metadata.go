@@ -134,6 +134,9 @@ type WriteTx interface {
 	// DropChanges removes the oldest changes up to and including the sequence through, but no more than limit of them at
 	// once, and reports whether there are more to remove.
 	DropChanges(through int64, limit int) (more bool, err error)
+	// DropLabels looks at up to limit labels with a number above after, but for those that the newest keep numbers were given
+	// to, and removes those without images. It returns the number of the last one, 0 when there was none to look at.
+	DropLabels(after, keep int64, limit int) (last int64, err error)
 }
 
 // MetadefTx reads metadata definitions. Names are found without regard to the case of ASCII letters. There are few of them,
@@ -188,7 +191,7 @@ type TreeTx interface {
 	// TreeLabel finds a label by its directory entry, and tells whether the scope has an active image under it.
 	// Errors: image.ErrNotFound when the value was never used or nothing is under it.
 	TreeLabel(kind LabelKind, scope Scope, entry string) (Label, error)
-	// LabelByNumber returns a label whether or not images are under it. Errors: image.ErrNotFound.
+	// LabelByNumber returns a label whether or not images are under it, until it is dropped. Errors: image.ErrNotFound.
 	LabelByNumber(kind LabelKind, number int64) (Label, error)
 	// TreeImage returns one active image if the directory holds it. Errors: image.ErrNotFound.
 	TreeImage(dir Dir, id image.ID) (Entry, error)
@@ -233,7 +236,8 @@ const (
 	LabelProject LabelKind = 3
 )
 
-// A Label is a value that images were ever named, tagged or owned by, with a number that is its for ever.
+// A Label is a value that images were named, tagged or owned by, with a number that is no other's for ever, and its own as
+// long as it is not dropped.
 type Label struct {
 	Number int64 // counted per database, not per kind
 	Value  string

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"wait for a change", testWaitChange},
 		{"directories", testTree},
 		{"labels of directories", testTreeLabels},
+		{"labels dropped", testLabelsDropped},
 		{"images of many projects", testManyProjects},
 		{"directories as the model has them", testRandomTree},
 		{"an update is all or nothing", testUpdateUndone},

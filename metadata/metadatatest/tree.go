@@ -193,6 +193,64 @@ func testTreeLabels(t *testing.T, db metadata.DB) {
 	}
 }
 
+// testLabelsDropped forgets labels without images, and none that an image, active or not, or a member still needs.
+func testLabelsDropped(t *testing.T, db metadata.DB) {
+	kept, waiting, gone := active("kept", "p1", image.Shared, "t1"), active("waiting", "p2", image.Private, "t2"), active("gone", "p3", image.Private, "t3")
+	create(t, db, kept, waiting, gone)
+	update(t, db, func(tx metadata.WriteTx) error {
+		return tx.SaveMember(kept.Number, "member", image.MemberPending, epoch)
+	})
+	values := map[metadata.LabelKind][]string{metadata.LabelName: {"kept", "waiting", "gone"}, metadata.LabelTag: {"t1", "t2", "t3"},
+		metadata.LabelProject: {"p1", "p2", "p3"}}
+	numbers := map[string]int64{}
+	for kind, list := range values {
+		for _, value := range list {
+			numbers[value] = labelNumber(t, db, kind, value)
+		}
+	}
+	waiting.Status, gone.Status = image.Deactivated, image.Deleted
+	save(t, db, waiting)
+	save(t, db, gone)
+	create(t, db, active("newest", "p1", image.Shared, "t4", "t5", "t6"))
+	drop := func(keep int64, want ...string) {
+		t.Helper()
+		update(t, db, func(tx metadata.WriteTx) error {
+			for after, last := int64(0), int64(1); last > 0; after = last {
+				var err error
+				if last, err = tx.DropLabels(after, keep, 2); err != nil || last != 0 && last <= after {
+					return fmt.Errorf("DropLabels above %d = %d, %w", after, last, err)
+				}
+			}
+			return nil
+		})
+		var left []string
+		view(t, db, func(tx metadata.Tx) error {
+			for kind, list := range values {
+				for _, value := range list {
+					if l, err := tx.LabelByNumber(kind, numbers[value]); err == nil && l.Value == value {
+						left = append(left, value)
+					}
+				}
+			}
+			return nil
+		})
+		slices.Sort(left)
+		if !slices.Equal(left, want) {
+			t.Errorf("the labels %q are left, want %q", left, want)
+		}
+	}
+	drop(1000, "gone", "kept", "p1", "p2", "p3", "t1", "t2", "t3", "waiting")
+	drop(3, "kept", "p1", "p2", "t1")
+	member := image.Caller{ProjectID: "member"}
+	wantList(t, db, image.Query{Caller: member, Limit: 9, MemberStatus: "pending"}, kept.ID)
+	wantList(t, db, image.Query{Caller: image.Caller{ProjectID: "p2"}, Limit: 9}, waiting.ID)
+	waiting.Status = image.Active
+	save(t, db, waiting)
+	if again := labelNumber(t, db, metadata.LabelName, "waiting"); again <= numbers["gone"] {
+		t.Errorf("the label that was dropped has number %d again", again)
+	}
+}
+
 // testManyProjects asks for the images of more projects than a statement may name.
 func testManyProjects(t *testing.T, db metadata.DB) {
 	const projects = 1200

@@ -42,3 +42,24 @@ func (t *tx) oneLabel(where string, kind metadata.LabelKind, arg any) (label met
 	}
 	return label, err
 }
+
+// DropLabels implements metadata.WriteTx.
+func (t *writeTx) DropLabels(after, keep int64, limit int) (last int64, err error) {
+	var unused []int64
+	// A project's label is the scope of its active images, and names the lists of all that it owns or is a member of.
+	err = t.query(`SELECT number, CASE kind
+			WHEN ?4 THEN EXISTS (SELECT 1 FROM listings WHERE list BETWEEN l.number << 4 AND (l.number << 4) + 15)
+			ELSE EXISTS (SELECT 1 FROM tree WHERE scope = ?5 AND kind = l.kind AND label = l.number) END
+		FROM labels l WHERE number > ?1 AND number <= (SELECT max(number) FROM labels) - ?2 ORDER BY number LIMIT ?3`,
+		[]any{after, keep, max(limit, 0), int64(metadata.LabelProject), int64(scopeAll)}, func(row []driver.Value) error {
+			if last = integer(row[0]); integer(row[1]) == 0 {
+				unused = append(unused, last)
+			}
+			return nil
+		})
+	if err != nil || len(unused) == 0 {
+		return last, err
+	}
+	_, err = t.exec(`DELETE FROM labels WHERE number IN (SELECT value FROM json_each(?))`, encodeNumbers(unused))
+	return last, err
+}
