@@ -11,6 +11,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/internal/crashfs"
 	"github.com/vitrine-image/vitrine/internal/testservers"
+	"golang.org/x/sys/unix"
 )
 
 // A history is what a store promised until the power went.
@@ -21,7 +22,7 @@ type history struct {
 	finished bool
 }
 
-// work uses a store until something fails, and deletes some of what it stored.
+// work uses a store until something fails, and deletes some of what it stored. The last object moves there from another store.
 func work(t *testing.T, dir string) (h history) {
 	h.kept = map[string][]byte{}
 	s, err := tryOpen(Config{}, filepath.Join(dir, "new", "store"))
@@ -35,10 +36,21 @@ func work(t *testing.T, dir string) (h history) {
 		obj := imagestore.Object{ImageID: id, Name: string(id)}
 		h.objects = append(h.objects, obj)
 		data := storetest.Random(5000 * (i + 1))
-		if _, err := s.Put(t.Context(), obj, storetest.NewSource(data, 4096)); err != nil {
+		put := func(src imagestore.Source) error {
+			_, err := s.Put(t.Context(), obj, src)
+			if err == nil {
+				h.kept[obj.Name] = data
+			}
+			return err
+		}
+		if shard == "bb" {
+			err = moveFrom(t, filepath.Join(dir, "new", "staging"), data, put)
+		} else {
+			err = put(storetest.NewSource(data, 4096))
+		}
+		if err != nil {
 			return h
 		}
-		h.kept[obj.Name] = data
 	}
 	delete(h.kept, h.objects[0].Name) // if the deletion fails, nobody knows whether it is there
 	if err := s.Delete(t.Context(), s.Locate(h.objects[0])); err != nil {
@@ -47,6 +59,36 @@ func work(t *testing.T, dir string) (h history) {
 	}
 	h.finished = true
 	return h
+}
+
+// moveFrom lets put take the data's file from a store in dir, and deletes it there.
+func moveFrom(t *testing.T, dir string, data []byte, put func(imagestore.Source) error) error {
+	staging, err := tryOpen(Config{}, dir)
+	if err != nil {
+		return err
+	}
+	defer staging.Close()
+	loc, err := staging.Put(t.Context(), storetest.NewObject(), storetest.NewSource(data, 4096))
+	if err != nil {
+		return err
+	}
+	r, err := staging.Open(t.Context(), loc)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	file := r.(imagestore.FileReader).File()
+	if err := put(fileSource{storetest.NewSource(data, 4096), file, true}); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Nlink != 2 {
+		t.Errorf("the file has %d names, want one in each store", st.Nlink)
+	}
+	return staging.Delete(t.Context(), loc)
 }
 
 // verify opens what a power cut left and returns what is wrong with it.
