@@ -347,6 +347,40 @@ func TestRefusedLooks(t *testing.T) {
 	}
 }
 
+// panickingQuotas never answers.
+type panickingQuotas struct{}
+
+func (panickingQuotas) Quota(context.Context, string) (imageservice.Quota, error) { panic("no answer") }
+
+// TestBrokenOff looks at what is told of a transfer that breaks off, and of a verb that does.
+func TestBrokenOff(t *testing.T) {
+	notes := &notebook{names: make(map[events.Name]bool)}
+	dir, db := t.TempDir(), openDB(t, t.TempDir())
+	cfg := imageservice.Config{DB: db, Events: notes, Audit: notes}
+	entry := imagestore.Entry{ID: "local", Store: openFiles(t, "local", dir), Default: true}
+	svc := openWith(t, cfg, entry)
+	img := active(t, session{svc.As(servicetest.Owner)}, "disk", "data")
+	notes.take()
+	data, err := svc.As(servicetest.Owner).Open(t.Context(), img.ID, imageservice.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data.Reader.Close()
+	data.Sent(t.Context(), 3, 4, image.ErrInterrupted)
+	if told, recorded := notes.take(); told != "image.send!" || recorded != "owner download image 3 failed" {
+		t.Errorf("a transfer that breaks off: told %q, recorded %q", told, recorded)
+	}
+	cfg.Quotas = panickingQuotas{}
+	broken := openWith(t, cfg, entry)
+	defer func() {
+		problem := recover()
+		if told, recorded := notes.take(); problem != "no answer" || told != "" || recorded != "owner create image failed" {
+			t.Errorf("a verb that ends with %v: told %q, recorded %q", problem, told, recorded)
+		}
+	}()
+	broken.As(servicetest.Owner).Create(t.Context(), "", nil)
+}
+
 // BenchmarkEvents compares verbs with and without an event log and an audit log that write to a disk.
 func BenchmarkEvents(b *testing.B) {
 	for _, with := range []bool{false, true} {
