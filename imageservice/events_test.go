@@ -86,6 +86,7 @@ type everything interface {
 	Import(ctx context.Context, id image.ID, imp image.Import) error
 	DeleteCopy(ctx context.Context, store string, id image.ID) error
 	Locations(ctx context.Context, id image.ID) ([]image.Location, error)
+	CreateTask(ctx context.Context, kind image.TaskType, input map[string]any) (*image.Task, error)
 }
 
 // workOnce carries out the import that waits: it brings what is staged, or stored already, into the stores.
@@ -185,6 +186,10 @@ func walk(t *testing.T, svc *imageservice.Service, notes *notebook, admin, owner
 		return err
 	}
 	locations := func(s everything) error { _, err := s.Locations(ctx, id); return err }
+	task := func(s everything) error {
+		_, err := s.CreateTask(ctx, image.TaskImport, map[string]any{"import_from": "http://example.org", "import_from_format": "raw", "image_properties": map[string]any{}})
+		return err
+	}
 	work := func() error { return workOnce(ctx, svc) }
 	namespace := metadef.Document{Namespace: metadef.Namespace{Name: "ns", Visibility: image.Public},
 		Associations: []metadef.Association{{ResourceType: "OS::Glance::Image"}}, Properties: []metadef.Property{{Name: "p", Schema: metadef.Schema{"type": "string", "title": "P"}}},
@@ -238,11 +243,14 @@ func walk(t *testing.T, svc *imageservice.Service, notes *notebook, admin, owner
 			return owner.Import(ctx, fetched, image.Import{Method: image.ImportURL, URL: "http://example.org"})
 		}, "task.create image.update", "owner import image"},
 		{"the fetching", work, "task.run task.processing task.failure image.update", ""},
+		{"make by a task, as a project", func() error { return task(owner) }, "", "owner create task refused"},
+		{"make by a task", func() error { return task(admin) }, "image.create task.create", "ops create task"},
+		{"the making", work, "task.run task.processing task.failure image.delete", ""},
 		{"create an odd one", func() error { return newRaw(odd, "qcow2") }, "image.create", "owner create image"},
 		{"upload what it is not", func() error { return upload(odd) }, "image.prepare image.upload!", "owner upload image failed"},
 		{"tasks, as the owner", func() error { _, _, err := owner.TaskPage(ctx, image.TaskQuery{Limit: 1}); return err }, "", "owner show task refused"},
 		{"tasks", func() error { _, _, err := admin.TaskPage(ctx, image.TaskQuery{Limit: 1}); return err }, "", ""},
-		{"expired tasks", func() error { expire(); return svc.DropTasks(ctx) }, "task.delete task.delete task.delete", ""},
+		{"expired tasks", func() error { expire(); return svc.DropTasks(ctx) }, "task.delete task.delete task.delete task.delete", ""},
 
 		{"protect", func() error { return edit(owner, "protected", true) }, "image.update", "owner change image protected"},
 		{"delete what is protected", func() error { return owner.Delete(ctx, id) }, "", "owner delete image refused"},
