@@ -389,6 +389,36 @@ func TestBrokenOff(t *testing.T) {
 	broken.As(servicetest.Owner).Create(t.Context(), "", nil)
 }
 
+// TestSweptUpload lets another instance take one for dead that is in the middle of an upload: it is told once that the data was
+// not taken.
+func TestSweptUpload(t *testing.T) {
+	notes := &notebook{names: make(map[events.Name]bool)}
+	dir, db := t.TempDir(), openDB(t, t.TempDir())
+	cfg := imageservice.Config{DB: db, Events: notes, Audit: notes}
+	entry := imagestore.Entry{ID: "local", Store: openFiles(t, "local", dir), Default: true}
+	slow, sweeper := openWith(t, cfg, entry), openWith(t, cfg, entry)
+	s := session{slow.As(servicetest.Owner)}
+	img := queued(t, s)
+	notes.take()
+	body, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- s.Upload(context.Background(), img.ID, body, -1) }()
+	if _, err := w.Write([]byte("da")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(sweeper.BuryOthers(t.Context()), sweeper.SweepUploads(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if told, recorded := notes.take(); told != "image.prepare image.upload!" || recorded != "" {
+		t.Errorf("after the sweep: told %q, recorded %q", told, recorded)
+	}
+	w.Close()
+	err := <-done
+	if told, recorded := notes.take(); !errors.Is(err, image.ErrConflict) || told != "" || recorded != "owner upload image failed" {
+		t.Errorf("the upload ended with %v: told %q, recorded %q", err, told, recorded)
+	}
+}
+
 // BenchmarkEvents compares verbs with and without an event log and an audit log that write to a disk.
 func BenchmarkEvents(b *testing.B) {
 	for _, with := range []bool{false, true} {

@@ -60,7 +60,7 @@ func (s *Service) SweepUploads(ctx context.Context) error {
 		case u.Instance == s.instance && s.running(u.ID):
 		case u.Instance != s.instance && alive && s.now().Sub(beat) < deadAfter:
 		default:
-			if err := s.settle(ctx, u); err != nil {
+			if err := s.settle(ctx, u, errSwept); err != nil {
 				failed = append(failed, fmt.Errorf("upload of image %s: %w", u.ImageID, err))
 				continue
 			}
@@ -70,10 +70,13 @@ func (s *Service) SweepUploads(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// settle ends a reservation that nobody works on: unless the image became active through it, its object is removed, or
+// errSwept is told when an upload was not ended by who ran it.
+var errSwept = image.Errorf(image.ErrInterrupted, "The server ended before the data was stored.")
+
+// settle ends a reservation that nobody works on, and tells why the data was not taken: unless the image became active through it, its object is removed, or
 // noted as garbage if its store is away, and the image is queued again. A reservation that cannot be settled stays, so
 // that it is tried again.
-func (s *Service) settle(ctx context.Context, u image.Upload) error {
+func (s *Service) settle(ctx context.Context, u image.Upload, why error) error {
 	pending, err := s.claim(ctx, u)
 	if err != nil || !pending {
 		return err
@@ -83,8 +86,9 @@ func (s *Service) settle(ctx context.Context, u image.Upload) error {
 	if err != nil {
 		return err
 	}
-	return s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
-		if mine, err := reserved(tx, u); err != nil || !mine {
+	var mine bool
+	err = s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
+		if mine, err = reserved(tx, u); err != nil || !mine {
 			return err // this process was taken for dead meanwhile, and the image may have been uploaded anew
 		}
 		if left.URL != "" {
@@ -109,6 +113,10 @@ func (s *Service) settle(ctx context.Context, u image.Upload) error {
 		}
 		return tx.RemoveUpload(u.ID)
 	})
+	if err == nil && mine && u.Store != imagestore.Staging {
+		s.tellFailed(ctx, u.ImageID, why)
+	}
+	return err
 }
 
 // claim makes the reservation this instance's, and reports whether it is still as u has it: who comes second must leave it

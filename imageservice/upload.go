@@ -284,13 +284,10 @@ const abandonTimeout = 30 * time.Second
 func (s *Service) abandon(ctx context.Context, res image.Upload, err error) error {
 	ctx, stop := context.WithTimeout(ctx, abandonTimeout)
 	defer stop()
-	if cleanup := s.settle(ctx, res); cleanup != nil {
+	if cleanup := s.settle(ctx, res, err); cleanup != nil {
 		s.log.WarnContext(ctx, "a failed upload is left to the sweep", "image_id", res.ImageID, "store", res.Store, "error", cleanup)
 		s.forget(res.ID) // it runs no more: the sweep that is woken may have it
 		s.holds.wake()
-	}
-	if res.Store != imagestore.Staging {
-		s.tellFailed(ctx, res.ImageID, err)
 	}
 	return err
 }
