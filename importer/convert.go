@@ -77,7 +77,7 @@ func (j *job) inspect(ctx context.Context, img *image.Image, r imagestore.Reader
 	rules := j.plugins.Convert.Rules
 	rules.AnyFormat = false // qemu-img is told what was declared
 	inspector := diskformat.NewInspector(rules)
-	if _, err := io.CopyBuffer(inspector, &sequential{ctx: ctx, r: r}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(inspector, imagestore.Sequential(ctx, r), make([]byte, 1<<20)); err != nil {
 		return err
 	}
 	inspector.End()

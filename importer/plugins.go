@@ -147,7 +147,7 @@ func (j *job) decompress(ctx context.Context) error {
 	if img.ContainerFormat == "compressed" {
 		return nil // is to stay as it is
 	}
-	src := &counted{Reader: &sequential{ctx: ctx, r: r}}
+	src := &counted{Reader: imagestore.Sequential(ctx, r)}
 	unpacked, err := unpack(src)
 	if err != nil || unpacked == nil {
 		return err

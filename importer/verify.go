@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/signature"
 )
 
@@ -22,11 +23,11 @@ func (j *job) verifyStaged(ctx context.Context) error {
 		return err
 	}
 	defer r.Close()
-	if change, _ := j.changes(img, &sequential{ctx: ctx, r: r}); !change {
+	if change, _ := j.changes(img, imagestore.Sequential(ctx, r)); !change {
 		return nil
 	}
 	h := check.Hash()
-	if _, err := io.Copy(h, j.progress(ctx, &sequential{ctx: ctx, r: r})); err != nil {
+	if _, err := io.Copy(h, j.progress(ctx, imagestore.Sequential(ctx, r))); err != nil {
 		return err
 	}
 	if err := check.Verify(h.Sum(nil)); err != nil {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -65,9 +64,6 @@ func (s *Store) Schemes() []string { return []string{"http", "https"} }
 
 // CheckURL implements imagestore.Adopter.
 func (s *Store) CheckURL(ctx context.Context, url string) error {
-	if strings.Contains(url, "#") {
-		return image.Errorf(image.ErrInvalid, "The URL is not accepted: it has a fragment")
-	}
 	err := s.web.Check(ctx, url)
 	if errors.Is(err, image.ErrInvalid) {
 		return image.Errorf(image.ErrInvalid, "%s", err) // its own type is not known above

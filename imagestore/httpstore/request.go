@@ -80,7 +80,7 @@ func (s *Store) send(ctx context.Context, method, address, span string) (*http.R
 		err = named.Err
 	}
 	if refused, ok := errors.AsType[*outbound.Error](err); ok && errors.Is(refused, image.ErrInvalid) {
-		return nil, s.unreadable(errors.New(refused.LogValue().String()))
+		err = errors.New(refused.LogValue().String()) // who named the URL is not to know it from a server that is away
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

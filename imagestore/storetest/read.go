@@ -152,8 +152,12 @@ func testConcurrentReads(t *testing.T, s suite) {
 
 func testForeignLocations(t *testing.T, s suite) {
 	_, loc := s.put(t, Random(10))
-	for _, url := range []string{"", "/etc/passwd", "file:///etc/passwd", "http://example.com/" + string(image.NewID()),
-		loc.URL + "/", loc.URL + "/..", loc.URL + "?x=y", loc.URL + "#x", "%zz", "\x00"} {
+	urls := []string{"", "/etc/passwd", "file:///etc/passwd", "http://example.com/" + string(image.NewID()),
+		loc.URL + "/", loc.URL + "/..", loc.URL + "?x=y", "%zz", "\x00"}
+	if s.New != nil { // what others wrote may have a fragment, which leads to the same data
+		urls = append(urls, loc.URL+"#x")
+	}
+	for _, url := range urls {
 		r, err := s.Open(t.Context(), image.Location{Store: loc.Store, URL: url})
 		if err == nil {
 			r.Close()
