@@ -53,6 +53,9 @@ type Config struct {
 
 	// Ready returns why the healthcheck should fail, nil if it should not. Ready itself may be nil.
 	Ready func(context.Context) error
+	// ShowLocations and ShowDirectURL put the locations of images, or the URL of the first one, into their documents, for those who may
+	// see them.
+	ShowLocations, ShowDirectURL bool
 	// DisableFile makes the healthcheck fail while a file of that name exists.
 	DisableFile string
 
@@ -135,7 +138,7 @@ func New(cfg Config) (http.Handler, error) {
 	s := &server{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), publicReads: auth.AnonymousReads(cfg.Auth),
 		bodies: newBudget(documentMemory), answers: newBudget(documentMemory),
 		loading: make(chan struct{}, maxLoading), loadingFew: make(chan struct{}, 1)}
-	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1}
+	s.documents = wire.Options{MultiStore: len(cfg.Stores) > 1, DirectURL: cfg.ShowDirectURL, Locations: cfg.ShowLocations}
 	if s.documents.MultiStore {
 		ids := make([]string, len(cfg.Stores))
 		for i, store := range cfg.Stores {

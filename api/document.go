@@ -104,7 +104,8 @@ func (s *server) writeImage(w http.ResponseWriter, r *http.Request, code int, im
 		}
 		shown := img
 		img = nil // those who wait for room hold nothing
-		return newDocument(func(dst []byte) []byte { return wire.AppendImage(dst, shown, s.documents) }), nil
+		opts := s.documentsFor(r)
+		return newDocument(func(dst []byte) []byte { return wire.AppendImage(dst, shown, opts) }), nil
 	})
 }
 

@@ -14,6 +14,9 @@ type ImportSession interface {
 	Import(ctx context.Context, id image.ID, imp image.Import) error
 	DeleteCopy(ctx context.Context, store string, id image.ID) error
 	Locations(ctx context.Context, id image.ID) ([]image.Location, error)
+	AddLocation(ctx context.Context, id image.ID, add image.NewLocation) error
+	// ShowsLocations returns whether the caller may see where the data of an image lies.
+	ShowsLocations(ctx context.Context) func(*image.Image) bool
 }
 
 // importImage serves POST /v2/images/{image}/import: what to import in, nothing out.

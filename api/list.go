@@ -36,7 +36,8 @@ func (s *server) loadPage(r *http.Request, q image.Query, params parameters) (do
 	if err != nil {
 		return document{}, err
 	}
-	return newDocument(func(dst []byte) []byte { return s.appendPage(dst, q, params, images) }), nil
+	opts := s.documentsFor(r)
+	return newDocument(func(dst []byte) []byte { return s.appendPage(dst, q, params, images, opts) }), nil
 }
 
 // enterLoading waits until one of the maxLoading lists may begin; one of few records need not wait for long ones. Call leave
@@ -69,8 +70,8 @@ func (s *server) enterLoading(r *http.Request, records int) (leave func(), err e
 // maxPageJSON bounds the document of a page as image.PageBytes does its text, which may become six times as long.
 const maxPageJSON = 2 * image.PageBytes
 
-func (s *server) appendPage(dst []byte, q image.Query, params parameters, images []*image.Image) []byte {
-	page, next := wire.NewPageWriter(dst, s.documents), ""
+func (s *server) appendPage(dst []byte, q image.Query, params parameters, images []*image.Image, opts wire.Options) []byte {
+	page, next := wire.NewPageWriter(dst, opts), ""
 	for i, img := range images {
 		page.Add(img)
 		if i == len(images)-1 && q.Full(images) || i < len(images)-1 && page.Len() >= maxPageJSON {

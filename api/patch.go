@@ -63,7 +63,7 @@ func parsePatch(value any, old bool) ([]image.Edit, error) {
 			return nil, err
 		}
 		edit := image.Edit{Op: op, Strict: old}
-		if edit.Name, err = fieldOf(pointer, op); err != nil {
+		if edit.Name, edit.Item, err = fieldOf(pointer, op); err != nil {
 			return nil, err
 		}
 		if edit.Value, ok = change["value"]; !ok && op != image.EditRemove {
@@ -111,20 +111,23 @@ func oldChange(change map[string]any) (op image.EditOp, pointer string, err erro
 	return op, pointer, nil
 }
 
-// fieldOf returns the field that a JSON pointer names. Only locations have an inside that can be changed on its own.
-func fieldOf(pointer string, op image.EditOp) (string, error) {
+// fieldOf returns the field that a JSON pointer names, and the item of it. Only locations have an inside that can be changed on its own.
+func fieldOf(pointer string, op image.EditOp) (name, item string, err error) {
 	tokens, err := parsePointer(pointer)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	depth := 1
-	if tokens[0] == "locations" && op != image.EditReplace {
+	if tokens[0] == image.EditLocations && op != image.EditReplace {
 		depth = 2
 	}
 	if len(tokens) != depth {
-		return "", image.Errorf(image.ErrInvalid, "Invalid JSON pointer for this resource: '%s'", pointer)
+		return "", "", image.Errorf(image.ErrInvalid, "Invalid JSON pointer for this resource: '%s'", pointer)
 	}
-	return tokens[0], nil
+	if depth == 2 {
+		item = tokens[1]
+	}
+	return tokens[0], item, nil
 }
 
 // parsePointer splits a JSON pointer (RFC 6901) that names something inside the document.

@@ -22,7 +22,7 @@ func TestParsePatch(t *testing.T) {
 		{"null", `[{"op":"replace","path":"/name","value":null}]`, false, []image.Edit{{Op: "replace", Name: "name"}}},
 		{"escapes", `[{"op":"add","path":"/~01~1~0","value":"x"}]`, false, []image.Edit{{Op: "add", Name: "~1/~", Value: "x"}}},
 		{"spaces", `[{"op":"add","path":"/ a ","value":"x"}]`, false, []image.Edit{{Op: "add", Name: " a ", Value: "x"}}},
-		{"a location", `[{"op":"remove","path":"/locations/0"}]`, false, []image.Edit{{Op: "remove", Name: "locations"}}},
+		{"a location", `[{"op":"remove","path":"/locations/0"}]`, false, []image.Edit{{Op: "remove", Name: "locations", Item: "0"}}},
 		{"all locations", `[{"op":"replace","path":"/locations","value":[]}]`, false, []image.Edit{{Op: "replace", Name: "locations", Value: []any{}}}},
 		{"old", `[{"add":"/a","value":"x"},{"remove":"/b"}]`, true,
 			[]image.Edit{{Op: "add", Name: "a", Value: "x", Strict: true}, {Op: "remove", Name: "b", Strict: true}}},

@@ -37,6 +37,7 @@ var routes = []route{
 	{"POST", "/v2/images/:image/import", (*server).importImage, true},
 	{"DELETE", "/v2/stores/:store/:image", (*server).deleteCopy, false},
 	{"GET", "/v2/images/:image/locations", (*server).listLocations, false},
+	{"POST", "/v2/images/:image/locations", (*server).addLocation, true},
 	{"GET", "/v2/images/:image/file", (*server).downloadData, false},
 	{"POST", "/v2/images/:image/actions/deactivate", (*server).deactivateImage, false},
 	{"POST", "/v2/images/:image/actions/reactivate", (*server).reactivateImage, false},

@@ -51,7 +51,11 @@ func (c *Client) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*im
 	}
 	patch := make([]map[string]any, len(edits))
 	for i, e := range edits {
-		patch[i] = map[string]any{"op": e.Op, "path": "/" + pointer.Replace(e.Name)}
+		path := "/" + pointer.Replace(e.Name)
+		if e.Item != "" {
+			path += "/" + pointer.Replace(e.Item)
+		}
+		patch[i] = map[string]any{"op": e.Op, "path": path}
 		if e.Op != image.EditRemove {
 			patch[i]["value"] = e.Value
 		}

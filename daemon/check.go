@@ -34,7 +34,8 @@ func (cfg *Config) finish() error {
 		fail("metadata.url: %w", err)
 	}
 	// Further down 0 stands for the default of these, which is not what it says here.
-	for key, quota := range map[string]int{"property_quota": cfg.Images.PropertyQuota, "tag_quota": cfg.Images.TagQuota, "member_quota": cfg.Images.MemberQuota} {
+	for key, quota := range map[string]int{"property_quota": cfg.Images.PropertyQuota, "tag_quota": cfg.Images.TagQuota, "member_quota": cfg.Images.MemberQuota,
+		"location_quota": cfg.Images.LocationQuota} {
 		if quota < -1 {
 			fail("images.%s: %d is no number of them; -1 is any number", key, quota)
 		}

@@ -54,6 +54,8 @@ type APIConfig struct {
 	CORSCredentials      bool     `toml:"cors_allow_credentials"`
 	CORSMaxAge           Duration `toml:"cors_max_age"`
 	TrustedProxies       []string `toml:"trusted_proxies"`
+	ShowLocations        bool     `toml:"show_multiple_locations"`
+	ShowDirectURL        bool     `toml:"show_image_direct_url"`
 }
 
 // MetadataConfig is the section [metadata].
@@ -91,6 +93,8 @@ type ImagesConfig struct {
 	TagQuota         int    `toml:"tag_quota"`
 	MemberQuota      int    `toml:"member_quota"`
 	HTTPRetries      int    `toml:"http_retries"` // of reading from a store on the web
+	LocationQuota    int    `toml:"location_quota"`
+	SecureHash       bool   `toml:"do_secure_hash"` // of data at locations
 	HashingAlgorithm string `toml:"hashing_algorithm"`
 	FormatsConfig
 	DeleteInUse  string `toml:"delete_in_use"` // refuse or trash
@@ -123,7 +127,7 @@ func Default() Config {
 		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, MaxConnections: api.DefaultConnections,
 			StallTimeout: Minute, DrainTimeout: Minute / 2, CORSMaxAge: Hour},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
-		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HTTPRetries: 3, HashingAlgorithm: "sha512",
+		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HTTPRetries: 3, LocationQuota: 10, SecureHash: true, HashingAlgorithm: "sha512",
 			FormatsConfig: defaultFormats(), DeleteInUse: "refuse", BufferMemory: 48 << 20},
 		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),

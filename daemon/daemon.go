@@ -142,8 +142,9 @@ func (d *daemon) open(ctx context.Context) error {
 	service := imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
-			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota}, Quotas: quotas,
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Logger: d.log}
+			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota, Locations: d.cfg.Images.LocationQuota}, Quotas: quotas,
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports,
+		Locations: imageservice.LocationConfig{Edit: d.cfg.API.ShowLocations, Verify: d.cfg.Images.SecureHash}, Logger: d.log}
 	if d.eventLog != nil {
 		service.Events = d.eventLog
 	}
@@ -276,7 +277,7 @@ func (d *daemon) handler() (http.Handler, error) {
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
 		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Formats: d.cfg.Images.declared(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
-		Ready: d.service.CheckReady, DisableFile: c.DisableFile,
+		Ready: d.service.CheckReady, DisableFile: c.DisableFile, ShowLocations: c.ShowLocations, ShowDirectURL: c.ShowDirectURL,
 	}
 	if d.auditLog != nil {
 		cfg.Recordable = d.auditLog.Check

@@ -198,5 +198,5 @@ func (d *daemon) importer() (*importer.Importer, error) {
 		}
 	}
 	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Remote: region{d.cfg.Outgoing.CAFile}, Workers: c.Workers, Plugins: plugins,
-		MaxSize: int64(d.cfg.Images.SizeCap), Logger: d.log})
+		MaxSize: int64(d.cfg.Images.SizeCap), Retries: d.cfg.Images.HTTPRetries, Logger: d.log})
 }

@@ -16,6 +16,7 @@ import (
 type Edit struct {
 	Op    EditOp
 	Name  string // of the field or property, unescaped
+	Item  string // of locations: which one, counted from 0, or "-" for the end; "" for the whole field
 	Value any    // of EditAdd and EditReplace
 	// Strict refuses to add what exists already, as the older of the two PATCH types does.
 	Strict bool

@@ -67,6 +67,8 @@ type ImportPlan struct {
 	DiskFormat      string            `json:"disk_format,omitempty"` // of the data as it is by now, "" for that of the image
 	ContainerFormat string            `json:"container_format,omitempty"`
 	Properties      map[string]string `json:"properties,omitempty"` // that the image gets when it becomes active
+
+	Location *LocationPlan `json:"location,omitempty"` // of LocationMethod
 }
 
 // An ImportSignature is what there was to verify data with when its import was asked for.

@@ -38,8 +38,8 @@ const (
 // TaskTypes returns every type.
 func TaskTypes() []TaskType { return []TaskType{TaskImport, TaskImageImport, TaskLocationImport} }
 
-// Imports reports whether a task has an ImportPlan.
-func (t TaskType) Imports() bool { return t == TaskImport || t == TaskImageImport }
+// Planned reports whether a task has an ImportPlan, which is so for all that this release knows.
+func (t TaskType) Planned() bool { return slices.Contains(TaskTypes(), t) }
 
 // A TaskStatus says how far a task has come.
 type TaskStatus string

@@ -43,6 +43,7 @@ func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 	s.svc.follow(ctx, done)
 	s.svc.tellImage(ctx, events.ImageDelete, done.img)
 	s.svc.stopUploads(context.WithoutCancel(ctx), number)
+	s.svc.cancelTasksOf(id)
 	s.svc.collectOf(context.WithoutCancel(ctx), number, id)
 	return nil
 }

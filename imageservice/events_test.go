@@ -87,6 +87,7 @@ type everything interface {
 	DeleteCopy(ctx context.Context, store string, id image.ID) error
 	Locations(ctx context.Context, id image.ID) ([]image.Location, error)
 	CreateTask(ctx context.Context, kind image.TaskType, input map[string]any) (*image.Task, error)
+	AddLocation(ctx context.Context, id image.ID, add image.NewLocation) error
 }
 
 // workOnce carries out the import that waits: it brings what is staged, or stored already, into the stores.
@@ -95,6 +96,15 @@ func workOnce(ctx context.Context, svc *imageservice.Service) error {
 		plan, err := task.Plan()
 		if err != nil {
 			return err
+		}
+		if plan.Method == image.LocationMethod {
+			if !plan.Location.Added {
+				err = svc.Adopt(ctx, task, plan)
+			}
+			if err == nil {
+				err = svc.Examine(ctx, task, plan, func(r io.Reader) io.Reader { return r })
+			}
+			return errors.Join(err, svc.EndLocation(ctx, task, err != nil, "done"))
 		}
 		if plan.Method == image.ImportURL {
 			return svc.EndImport(ctx, task, plan, true, "nobody answers there")
@@ -147,9 +157,12 @@ func TestEventsAndRecords(t *testing.T) {
 			for _, id := range []string{"local", "second", imagestore.Staging} {
 				entries = append(entries, imagestore.Entry{ID: id, Store: openFiles(t, id, filepath.Join(dir, id)), Default: id == "local", Local: true})
 			}
+			entries = append(entries, imagestore.Entry{ID: "web", Store: &shelf{id: "web", scheme: "http",
+				data: map[string]string{"http://web/a": "data", "http://web/b": "data"}}})
 			svc := openWith(t, imageservice.Config{DB: openDB(t, dir), Events: notes, Audit: notes,
-				Now:    func() time.Time { return time.Now().Add(time.Duration(later.Load())) },
-				Import: imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: anyURL, FindRegion: anyRegion}}, entries...)
+				Locations: imageservice.LocationConfig{Edit: true, Verify: true},
+				Now:       func() time.Time { return time.Now().Add(time.Duration(later.Load())) },
+				Import:    imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: anyURL, FindRegion: anyRegion}}, entries...)
 			as := through(t, svc)
 			walk(t, svc, notes, as(servicetest.Admin), as(servicetest.Owner), as(servicetest.Member), as(servicetest.Other), func() { later.Store(int64(72 * time.Hour)) })
 			for _, d := range events.Definitions() {
@@ -168,7 +181,7 @@ func TestEventsAndRecords(t *testing.T) {
 
 func walk(t *testing.T, svc *imageservice.Service, notes *notebook, admin, owner, member, other everything, expire func()) {
 	ctx := t.Context()
-	id, staged, fetched, odd := image.NewID(), image.NewID(), image.NewID(), image.NewID()
+	id, staged, fetched, odd, located := image.NewID(), image.NewID(), image.NewID(), image.NewID(), image.NewID()
 	newRaw := func(id image.ID, format string) error {
 		_, err := owner.Create(ctx, id, []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: format},
 			{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
@@ -246,11 +259,21 @@ func walk(t *testing.T, svc *imageservice.Service, notes *notebook, admin, owner
 		{"make by a task, as a project", func() error { return task(owner) }, "", "owner create task refused"},
 		{"make by a task", func() error { return task(admin) }, "image.create task.create", "ops create task"},
 		{"the making", work, "task.run task.processing task.failure image.delete", ""},
+		{"create one for a location", func() error { return newRaw(located, "raw") }, "image.create", "owner create image"},
+		{"add a location for services", func() error { return owner.AddLocation(ctx, located, image.NewLocation{URL: "rbd://a"}) }, "", "owner add_location image refused"},
+		{"add a location", func() error { return owner.AddLocation(ctx, located, image.NewLocation{URL: "http://web/a"}) },
+			"task.create image.update", "owner add_location image"},
+		{"the adding", work, "task.run task.processing image.activate image.update task.success", ""},
+		{"edit locations", func() error {
+			_, err := owner.Edit(ctx, located, []image.Edit{{Op: image.EditAdd, Name: image.EditLocations, Item: "-", Value: map[string]any{"url": "http://web/b"}}})
+			return err
+		}, "image.update task.create", "owner change image locations"},
+		{"the examining", work, "task.run task.processing image.update task.success", ""},
 		{"create an odd one", func() error { return newRaw(odd, "qcow2") }, "image.create", "owner create image"},
 		{"upload what it is not", func() error { return upload(odd) }, "image.prepare image.upload!", "owner upload image failed"},
 		{"tasks, as the owner", func() error { _, _, err := owner.TaskPage(ctx, image.TaskQuery{Limit: 1}); return err }, "", "owner show task refused"},
 		{"tasks", func() error { _, _, err := admin.TaskPage(ctx, image.TaskQuery{Limit: 1}); return err }, "", ""},
-		{"expired tasks", func() error { expire(); return svc.DropTasks(ctx) }, "task.delete task.delete task.delete task.delete", ""},
+		{"expired tasks", func() error { expire(); return svc.DropTasks(ctx) }, "task.delete task.delete task.delete task.delete task.delete task.delete", ""},
 
 		{"protect", func() error { return edit(owner, "protected", true) }, "image.update", "owner change image protected"},
 		{"delete what is protected", func() error { return owner.Delete(ctx, id) }, "", "owner delete image refused"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -253,21 +252,7 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 	var now *image.Task
 	err := s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) (err error) {
 		done = trace{}
-		if now, err = s.ownTask(tx, task.ID); err != nil {
-			return err
-		}
-		status := image.TaskSuccess
-		if failed {
-			status = image.TaskFailure
-		}
-		if err := now.SetStatus(status, s.timestamp(), s.imports.keepTasks()); err != nil {
-			return err
-		}
-		now.Message = message
-		if now.Type == image.TaskImport && !failed {
-			now.Result = json.RawMessage(`{"image_id":"` + task.ImageID + `"}`)
-		}
-		if err := tx.SaveTask(now); err != nil {
+		if now, err = s.endTask(tx, task, failed, message); err != nil {
 			return err
 		}
 		img, err := tx.Image(task.ImageID)
@@ -287,11 +272,7 @@ func (s *Service) EndImport(ctx context.Context, task *image.Task, plan *image.I
 		return err
 	}
 	s.tasks.dropToken(task.ID)
-	name := events.TaskSuccess
-	if failed {
-		name = events.TaskFailure
-	}
-	s.tellTask(ctx, name, now)
+	s.tellEnd(ctx, now)
 	if done.img != nil {
 		s.follow(ctx, done)
 		name := events.ImageUpdate

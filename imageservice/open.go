@@ -102,11 +102,16 @@ func explain(id image.ID, store string, err error) error {
 	case errors.As(err, &written):
 		return err
 	case errors.Is(err, image.ErrStoreOffline):
-		return fmt.Errorf("%w (%w)", image.Errorf(image.ErrStoreOffline,
-			"The data of image %s cannot be reached now: store %q is offline, or not configured any more.", id, store), err)
+		return wrapped(image.ErrStoreOffline,
+			fmt.Sprintf("The data of image %s cannot be reached now: store %q is offline, or not configured any more.", id, store), err)
 	}
-	return fmt.Errorf("%w (%w)", image.Errorf(image.ErrDataMissing, "The data of image %s is missing from store %q, or cannot be read there. %s",
-		id, store, howToRestore), err)
+	return wrapped(image.ErrDataMissing,
+		fmt.Sprintf("The data of image %s is missing from store %q, or cannot be read there. %s", id, store, howToRestore), err)
+}
+
+// wrapped returns an error with a text for a person, and the cause for the log.
+func wrapped(kind error, text string, cause error) error {
+	return fmt.Errorf("%w (%w)", image.Errorf(kind, "%s", text), cause)
 }
 
 const howToRestore = "Restore it from a backup, or delete the image and upload it again."

@@ -97,20 +97,31 @@ func (s *Session) mayFilter(ctx context.Context, q image.Query) bool {
 // Edit applies the edits in their order, all or none, and returns the image as it is then.
 // Errors: those of image.Image.Apply, image.ErrNotFound, image.ErrForbidden, image.ErrTooLarge over a quota.
 func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
-	img, err := s.change(ctx, id, events.Change, policy.ModifyImage, func(img *image.Image) (bool, error) {
-		before := img.Clone()
-		if err := s.svc.formats.Apply(img, edits); err != nil {
+	relocates := slices.ContainsFunc(edits, locates)
+	var r *relocation
+	img, err := s.changeAndSave(ctx, id, events.Change, policy.ModifyImage, func(seen, img *image.Image) (bool, error) {
+		r = &relocation{Session: s, seen: seen}
+		if err := r.apply(ctx, img, edits); err != nil {
 			return false, err
 		}
-		if err := s.checkEdits(ctx, before, img); err != nil {
+		if err := s.checkEdits(ctx, seen, img); err != nil {
 			return false, err
 		}
-		return len(edits) > 0, s.svc.checkQuotas(before, img)
+		return len(edits) > 0, s.svc.checkQuotas(seen, img)
+	}, func(seen, img *image.Image, done *trace) error {
+		if relocates {
+			return r.save(ctx, img, done)
+		}
+		return s.save(ctx, seen, img, done)
 	})
-	if err == nil {
-		s.shown(ctx, img)
+	if err != nil {
+		return img, err
 	}
-	return img, err
+	if relocates {
+		r.tell(ctx, img)
+	}
+	s.shown(ctx, img)
+	return img, nil
 }
 
 // AddTag gives the image a tag; a tag that it has already is no error.
@@ -162,6 +173,9 @@ func (s *Session) switchTo(ctx context.Context, id image.ID, action events.Actio
 		if img.Status == to {
 			return false, nil
 		}
+		if len(img.Locations) == 0 { // of data that was refused when it was examined
+			return false, image.Errorf(image.ErrForbidden, "Image %s has no data any more: not allowed to %s it.", id, verb)
+		}
 		return true, img.SetStatus(to)
 	})
 	return err
@@ -169,7 +183,25 @@ func (s *Session) switchTo(ctx context.Context, id image.ID, action events.Actio
 
 // change loads an image with which the rule allows the caller to do so, lets fn change it, and saves it if fn says that it
 // did. fn is called again when somebody else changed the image meanwhile. The action is what it is in the audit log.
-func (s *Session) change(ctx context.Context, id image.ID, action events.Action, rule string, fn func(*image.Image) (bool, error)) (img *image.Image, err error) {
+func (s *Session) change(ctx context.Context, id image.ID, action events.Action, rule string, fn func(*image.Image) (bool, error)) (*image.Image, error) {
+	return s.changeAndSave(ctx, id, action, rule, func(_, img *image.Image) (bool, error) { return fn(img) },
+		func(seen, img *image.Image, done *trace) error { return s.save(ctx, seen, img, done) })
+}
+
+// save records an image that was seen before.
+func (s *Session) save(ctx context.Context, seen, img *image.Image, done *trace) error {
+	return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
+		*done = trace{}
+		if _, err := s.unchanged(tx, seen); err != nil {
+			return err
+		}
+		return done.save(tx, img, seen.Status)
+	})
+}
+
+// changeAndSave is like change, with another way to save.
+func (s *Session) changeAndSave(ctx context.Context, id image.ID, action events.Action, rule string, fn func(seen, img *image.Image) (bool, error),
+	save func(seen, img *image.Image, done *trace) error) (img *image.Image, err error) {
 	act := onImage(action, id)
 	defer s.record(ctx, act, &err)
 	var done trace
@@ -179,7 +211,7 @@ func (s *Session) change(ctx context.Context, id image.ID, action events.Action,
 			return err
 		}
 		img = seen.Clone()
-		changed, err := fn(img)
+		changed, err := fn(seen, img)
 		if s.svc.audit != nil {
 			act.Changes = events.Changes(seen, img) // also what is refused
 		}
@@ -187,13 +219,7 @@ func (s *Session) change(ctx context.Context, id image.ID, action events.Action,
 			return err
 		}
 		img.UpdatedAt = s.svc.timestamp()
-		return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
-			done = trace{}
-			if _, err := s.unchanged(tx, seen); err != nil {
-				return err
-			}
-			return done.save(tx, img, seen.Status)
-		})
+		return save(seen, img, &done)
 	})
 	if err == nil && done.img != nil {
 		s.svc.follow(ctx, done)

@@ -20,17 +20,18 @@ import (
 	"github.com/vitrine-image/vitrine/policy"
 )
 
-// Limits bound what one image may be. Numbers of properties, tags and members below 0 mean no limit, and 0 that there may be
-// none.
+// Limits bound what one image may be. Numbers of properties, tags, members and locations below 0 mean no limit, and 0 that there
+// may be none.
 type Limits struct {
 	ImageSize  int64 // bytes, 0 for no limit
 	Properties int
 	Tags       int
 	Members    int
+	Locations  int
 }
 
 // DefaultLimits are those of the API that clients know.
-var DefaultLimits = Limits{ImageSize: 1 << 40, Properties: 128, Tags: 128, Members: 128}
+var DefaultLimits = Limits{ImageSize: 1 << 40, Properties: 128, Tags: 128, Members: 128, Locations: 10}
 
 // Config is what a Service needs.
 type Config struct {
@@ -51,6 +52,7 @@ type Config struct {
 	// handle is closed. Otherwise such a DELETE is refused.
 	TrashInUse bool
 	Import     ImportConfig
+	Locations  LocationConfig
 	Events     EventLog         // nil for none
 	Audit      AuditLog         // nil for none
 	Logger     *slog.Logger     // nil discards
@@ -76,6 +78,7 @@ type Service struct {
 	now         func() time.Time
 	holds       *holds
 	imports     ImportConfig
+	locations   LocationConfig
 	tasks       *running
 	applied     func(ctx context.Context, sequence int64) error // see Follow
 
@@ -105,7 +108,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, events: cfg.Events, audit: cfg.Audit,
-		trash: cfg.TrashInUse, imports: cfg.Import, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
+		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc), swept: make(map[string]bool),
 		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	if err := s.checkImports(); err != nil {

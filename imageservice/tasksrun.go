@@ -18,23 +18,29 @@ type running struct {
 	added chan struct{} // gets a token when there is a new one
 
 	mu     sync.Mutex
-	tasks  map[image.ID]context.CancelCauseFunc
+	tasks  map[image.ID]work
 	tokens map[image.ID]image.Secret // of who asked, which no disk is to hold
 }
 
+// work is what a process does for a task.
+type work struct {
+	image  image.ID
+	cancel context.CancelCauseFunc
+}
+
 func newRunning() *running {
-	return &running{added: make(chan struct{}, 1), tasks: make(map[image.ID]context.CancelCauseFunc),
+	return &running{added: make(chan struct{}, 1), tasks: make(map[image.ID]work),
 		tokens: make(map[image.ID]image.Secret)}
 }
 
 // start notes a task, unless it runs already.
-func (r *running) start(id image.ID, cancel context.CancelCauseFunc) bool {
+func (r *running) start(t *image.Task, cancel context.CancelCauseFunc) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.tasks[id] != nil {
+	if _, runs := r.tasks[t.ID]; runs {
 		return false
 	}
-	r.tasks[id] = cancel
+	r.tasks[t.ID] = work{t.ImageID, cancel}
 	return true
 }
 
@@ -67,15 +73,26 @@ func (s *Service) TaskToken(task *image.Task) image.Secret {
 func (s *Service) cancelTask(id image.ID) {
 	s.tasks.mu.Lock()
 	defer s.tasks.mu.Unlock()
-	if cancel := s.tasks.tasks[id]; cancel != nil {
-		cancel(errTaskTaken)
+	if w, runs := s.tasks.tasks[id]; runs {
+		w.cancel(errTaskTaken)
+	}
+}
+
+// cancelTasksOf ends the work on tasks of a deleted image in this process; who takes them up again finds it gone.
+func (s *Service) cancelTasksOf(id image.ID) {
+	s.tasks.mu.Lock()
+	defer s.tasks.mu.Unlock()
+	for _, w := range s.tasks.tasks {
+		if w.image == id {
+			w.cancel(errTaskTaken)
+		}
 	}
 }
 
 // errTaskTaken is told to who works on a task that is his no more: nothing of it is his business from then on.
 var errTaskTaken = errors.New("somebody else has the task now")
 
-// RunTask calls run with the oldest import that nobody works on, and reports whether there was one. The task is this process's
+// RunTask calls run with the oldest task that nobody works on, and reports whether there was one. The task is this process's
 // until run returns; a process that ends in between leaves it to the next. run gets a copy that is its own.
 func (s *Service) RunTask(ctx context.Context, run func(context.Context, *image.Task) error) (ran bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -108,7 +125,7 @@ func (s *Service) takeTask(ctx context.Context, cancel context.CancelCauseFunc) 
 	for _, seen := range open {
 		beat, alive := instances[seen.Instance]
 		mine := seen.Instance == s.instance
-		if !seen.Type.Imports() || !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen.ID, cancel) {
+		if !seen.Type.Planned() || !mine && alive && s.now().Sub(beat) < deadAfter || !s.tasks.start(seen, cancel) {
 			continue
 		}
 		task, err := s.lease(ctx, seen)

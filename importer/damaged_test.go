@@ -20,7 +20,7 @@ func TestATaskThatCannotBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	other := &image.Task{ID: image.NewID(), Type: image.TaskLocationImport, Status: image.TaskPending, Input: json.RawMessage("{}")}
+	other := &image.Task{ID: image.NewID(), Type: "of a later release", Status: image.TaskPending, Input: json.RawMessage("{}")}
 	err := l.db.Update(t.Context(), func(tx metadata.WriteTx) error {
 		tasks, err := tx.ImageTasks(ids[0])
 		if err != nil {

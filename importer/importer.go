@@ -33,6 +33,10 @@ type Images interface {
 	OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error)
 	OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error)
 	Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, store string, req ingest.Request) error
+
+	Adopt(ctx context.Context, task *image.Task, plan *image.ImportPlan) error
+	Examine(ctx context.Context, task *image.Task, plan *image.ImportPlan, watch func(io.Reader) io.Reader) error
+	EndLocation(ctx context.Context, task *image.Task, failed bool, message string) error
 }
 
 // A Remote is the Image API of another region.
@@ -48,6 +52,7 @@ type Config struct {
 	Remote   Remote           // for image.ImportDownload
 	Workers  int              // imports at once, 0 for 4
 	MaxSize  int64            // bytes of an image, 0 for no limit
+	Retries  int              // how often the data of a location is read again that could not be read
 	Plugins  PluginConfig
 	Logger   *slog.Logger     // nil discards
 	Now      func() time.Time // nil is time.Now
@@ -60,6 +65,8 @@ type Importer struct {
 	remote   Remote
 	workers  int
 	maxSize  int64
+	retries  int
+	pause    time.Duration // before each
 	plugins  PluginConfig
 	log      *slog.Logger
 	now      func() time.Time
@@ -73,7 +80,7 @@ func New(cfg Config) (*Importer, error) {
 	if err := cfg.Plugins.check(); err != nil {
 		return nil, err
 	}
-	imp := &Importer{plugins: cfg.Plugins, images: cfg.Images, outgoing: cfg.Outgoing, remote: cfg.Remote, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize,
+	imp := &Importer{plugins: cfg.Plugins, images: cfg.Images, outgoing: cfg.Outgoing, remote: cfg.Remote, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize, retries: cfg.Retries, pause: 5 * time.Second,
 		log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now}
 	if imp.now == nil {
 		imp.now = time.Now
@@ -126,7 +133,11 @@ func (imp *Importer) run(ctx context.Context, task *image.Task) error {
 		return imp.images.EndImport(ctx, task, &image.ImportPlan{}, true, "What the import was to do cannot be read any more. Ask for it again.")
 	}
 	job := &job{Importer: imp, task: task, plan: plan}
-	err = job.work(ctx)
+	work := job.work
+	if plan.Location != nil {
+		work = job.addLocation
+	}
+	err = work(ctx)
 	if ctx.Err() != nil {
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer stop()
@@ -134,6 +145,9 @@ func (imp *Importer) run(ctx context.Context, task *image.Task) error {
 	}
 	if errors.Is(err, image.ErrUnavailable) { // the database, which has to record the end as well
 		return err
+	}
+	if plan.Location != nil {
+		return job.endLocation(ctx, err)
 	}
 	failed, message := job.outcome(ctx, err)
 	return imp.images.EndImport(ctx, task, plan, failed, message)

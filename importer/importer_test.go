@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/imagestore/faultstore"
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
+	"github.com/vitrine-image/vitrine/imagestore/httpstore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
@@ -66,10 +67,6 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 		}
 		entries = append(entries, imagestore.Entry{ID: id, Store: w, Default: id == "first", Local: true})
 	}
-	stores, err := imagestore.NewSet(entries...)
-	if err != nil {
-		t.Fatal(err)
-	}
 	in, err := ingest.New(ingest.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -83,10 +80,19 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(outgoing.Close)
+	web, err := httpstore.Open(httpstore.Config{ID: "web", Client: outgoing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores, err := imagestore.NewSet(append(entries, imagestore.Entry{ID: "web", Store: web})...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	limits := &quota{imageservice.NoQuota}
 	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits,
 		Signatures: signaturetest.Verifier(t, signaturetest.Default()),
-		Import:     imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther}})
+		Import:     imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther},
+		Locations:  imageservice.LocationConfig{Edit: true, Verify: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package importer
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 
@@ -24,8 +23,8 @@ type job struct {
 
 // work brings the data into the stores. It can be called again after it was interrupted anywhere.
 func (j *job) work(ctx context.Context) error {
-	if j.plan.Attempts > maxAttempts {
-		return image.Errorf(image.ErrInterrupted, "The import was taken up %d times, and the server ended each time before it.", maxAttempts)
+	if err := j.attempts(); err != nil {
+		return err
 	}
 	if j.plan.Method != image.ImportCopy && !j.plan.Staged {
 		if err := j.fetch(ctx); err != nil {
@@ -42,6 +41,14 @@ func (j *job) work(ctx context.Context) error {
 		return err
 	}
 	return j.fill(ctx, j.images.OpenStaged)
+}
+
+// attempts refuses a task that was taken up too often.
+func (j *job) attempts() error {
+	if j.plan.Attempts > maxAttempts {
+		return image.Errorf(image.ErrInterrupted, "The task was taken up %d times, and the server ended each time before it.", maxAttempts)
+	}
+	return nil
 }
 
 // fill brings the data that open opens into every store that does not have it.
@@ -79,7 +86,7 @@ func (j *job) fillOne(ctx context.Context, img *image.Image, store string, open 
 		return err
 	}
 	defer r.Close()
-	req := ingest.Request{Body: j.progress(ctx, &sequential{ctx: ctx, r: r}), Size: r.Size(), DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat}
+	req := ingest.Request{Body: j.progress(ctx, imagestore.Sequential(ctx, r)), Size: r.Size(), DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat}
 	if f, ok := r.(imagestore.FileReader); ok {
 		req.File, req.Spare = f.File(), j.plan.Staged && len(img.Locations) == 0
 	}
@@ -134,26 +141,3 @@ type storeError struct {
 
 func (e *storeError) Error() string { return "store " + e.store + ": " + e.err.Error() }
 func (e *storeError) Unwrap() error { return e.err }
-
-// sequential reads a Reader from its beginning.
-type sequential struct {
-	ctx context.Context // of the transfer
-	r   imagestore.Reader
-	off int64
-}
-
-func (s *sequential) Read(p []byte) (int, error) {
-	left := s.r.Size() - s.off
-	if left <= 0 {
-		return 0, io.EOF
-	}
-	p = p[:min(int64(len(p)), left)]
-	n, err := s.r.ReadAt(s.ctx, p, s.off)
-	s.off += int64(n)
-	if n == len(p) {
-		err = nil
-	} else if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
-}

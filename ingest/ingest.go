@@ -90,6 +90,9 @@ func New(cfg Config) (*Ingester, error) {
 	return &Ingester{pool: p, algo: algo, formats: cfg.Formats}, nil
 }
 
+// HashAlgo returns the algorithm that fills os_hash_value.
+func (in *Ingester) HashAlgo() string { return in.algo }
+
 // Copy stores all of req.Body. When it returns nil the bytes survive a power cut; when it fails nothing of them is left,
 // and none of its goroutines either. When ctx ends, the error is its cause. A panic over the bytes is an error.
 // Errors: image.ErrTooLarge; image.ErrInvalid for more or fewer bytes than announced, and for others than were signed;

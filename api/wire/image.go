@@ -24,6 +24,8 @@ type Options struct {
 	MultiStore bool // stores, once there is data
 	DirectURL  bool // direct_url: the URL of the first location
 	Locations  bool // locations; their URLs may carry credentials
+	// MayLocate tells of which images the reader may know DirectURL and Locations; nil for all.
+	MayLocate func(*image.Image) bool
 }
 
 // baseFields are the names that no property can have; hidden ones are properties that the API never shows.
@@ -79,6 +81,9 @@ func AppendImage(dst []byte, img *image.Image, opts Options) []byte {
 	dst = append(dst, `","file":"`+ImagesPath+`/`...)
 	dst = append(dst, id...)
 	dst = append(dst, `/file","schema":"`+ImageSchema+`"`...)
+	if opts.MayLocate != nil && !opts.MayLocate(img) {
+		opts.DirectURL, opts.Locations = false, false
+	}
 	if len(img.Locations) > 0 {
 		dst = appendPlaces(dst, img, opts)
 	} else if opts.Locations {
@@ -132,7 +137,7 @@ func appendLocationMetadata(dst []byte, loc image.Location) []byte {
 		dst = appendField(dst, "store", loc.Store)
 	}
 	for _, key := range sortedKeys(loc.Metadata) {
-		if key != "store" {
+		if key != "store" && !image.IsBookkeeping(key) {
 			dst = appendField(dst, key, loc.Metadata[key])
 		}
 	}

@@ -72,6 +72,19 @@ func TestAppendImage(t *testing.T) {
 	}
 }
 
+// TestWhoMayLocate shows places to who may know them, and never what the server notes with them.
+func TestWhoMayLocate(t *testing.T) {
+	img := example()
+	img.Locations[0].Metadata = map[string]string{image.MetadataVersion: "secret"}
+	for _, may := range []bool{true, false} {
+		got := string(AppendImage(nil, img, Options{MultiStore: true, DirectURL: true, Locations: true, MayLocate: func(*image.Image) bool { return may }}))
+		if strings.Contains(got, `"locations"`) != may || strings.Contains(got, `"direct_url"`) != may || !strings.Contains(got, `"stores"`) ||
+			strings.Contains(got, "secret") {
+			t.Errorf("who may locate it (%v) is shown %s", may, got)
+		}
+	}
+}
+
 func TestPropertiesCannotImitateFields(t *testing.T) {
 	img := example()
 	for _, name := range append(hidden, baseFields...) {

@@ -79,7 +79,7 @@ func (i *importing) run(cmd *cobra.Command, ref string) error {
 		err = i.conn.Import(ctx, img.ID, i.Import)
 	}
 	if err == nil && !i.noWait {
-		err = i.wait(ctx, cmd.ErrOrStderr(), img.ID, before)
+		err = i.waitForNext(ctx, cmd.ErrOrStderr(), img.ID, before)
 	}
 	if err != nil {
 		return onImage(ref, fmt.Errorf("import: %w", err))
@@ -96,10 +96,10 @@ func newestTask(ctx context.Context, conn *client.Client, id image.ID) (*image.T
 	return tasks[0], nil
 }
 
-// wait returns when the task that came after another one has ended.
-func (i *importing) wait(ctx context.Context, w io.Writer, id image.ID, before *image.Task) error {
-	_, err := i.waitForTask(ctx, w, func(ctx context.Context) (*image.Task, error) {
-		task, err := newestTask(ctx, i.conn, id)
+// waitForNext returns when the image's task that came after another one has ended.
+func (a *app) waitForNext(ctx context.Context, w io.Writer, id image.ID, before *image.Task) error {
+	_, err := a.waitForTask(ctx, w, func(ctx context.Context) (*image.Task, error) {
+		task, err := newestTask(ctx, a.conn, id)
 		if err == nil && task != nil && before != nil && task.ID == before.ID {
 			return nil, nil
 		}

@@ -3,8 +3,11 @@ package main
 import (
 	"crypto/sha512"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -36,15 +39,22 @@ func TestScripts(t *testing.T) {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				return err
 			}
-			d, err := testdaemon.Launch(testdaemon.Config{Dir: dir})
+			config, err := os.ReadFile(env.WorkDir + "/daemon.toml") // which some scripts have
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			d, err := testdaemon.Launch(testdaemon.Config{Dir: dir, TOML: strings.ReplaceAll(string(config), "/DIR", dir)})
 			if err != nil {
 				return err
 			}
+			web := httptest.NewServer(http.FileServer(http.Dir(env.WorkDir)))
+			env.Setenv("WEB", web.URL)
 			proxy := newFaultProxy(d.Endpoint)
 			front := httptest.NewServer(proxy)
 			env.Defer(func() {
 				proxy.set("none", 0) // lets go of what it holds
 				front.Close()
+				web.Close()
 				if err := d.Stop(); err != nil {
 					env.T().Fatal(err, "\n", d.Log())
 				}
