@@ -54,6 +54,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	}
 	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
 	defer func() { err = errors.Join(err, d.close()) }()
+	d.catchHangups()
 	listeners, err := d.listen() // before anything is made that a wrong address would leave behind
 	if err != nil {
 		return err
@@ -74,8 +75,9 @@ type daemon struct {
 	service  *imageservice.Service
 	auth     auth.Authenticator
 	outgoing *outbound.Client
-	eventLog *events.Log    // nil for none
-	auditLog *events.Audit  // nil for none
+	eventLog *events.Log   // nil for none
+	auditLog *events.Audit // nil for none
+	hangups  chan os.Signal
 	closers  []func() error // called last first
 }
 

@@ -128,8 +128,10 @@ func (d *daemon) openEvents() error {
 		return err
 	}
 	if cfg != nil {
-		if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
-			return err
+		if len(cfg.Hooks) > 0 {
+			if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
+				return err
+			}
 		}
 		transport, err := d.cfg.Outgoing.webhooks()
 		if err != nil {
@@ -176,16 +178,20 @@ func (d *daemon) runEvents(ctx context.Context) error {
 	return g.Wait()
 }
 
+// catchHangups keeps SIGHUP from ending the process as long as the daemon is open; see reopenEvents.
+func (d *daemon) catchHangups() {
+	d.hangups = make(chan os.Signal, 1)
+	signal.Notify(d.hangups, syscall.SIGHUP)
+	d.onClose(func() error { signal.Stop(d.hangups); return nil })
+}
+
 // reopenEvents opens the logs again at each SIGHUP, until ctx ends.
 func (d *daemon) reopenEvents(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangups:
+		case <-d.hangups:
 		}
 		var err error
 		if d.eventLog != nil {
