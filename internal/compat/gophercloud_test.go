@@ -323,6 +323,20 @@ func TestGophercloudImports(t *testing.T) {
 	wantCode(t, "a task by a member", err, http.StatusForbidden)
 	_, err = tasks.Create(ctx, admin, tasks.CreateOpts{Type: "import", Input: map[string]any{}}).Extract()
 	wantCode(t, "a task of nothing", err, http.StatusBadRequest)
+	task, err := tasks.Create(ctx, admin, tasks.CreateOpts{Type: "import", Input: map[string]any{"import_from": web.URL + "/disk", "import_from_format": "raw",
+		"image_properties": map[string]string{"name": "by task", "disk_format": "raw", "container_format": "bare"}}}).Extract()
+	if err != nil || task.Type != "import" || task.Status != string(tasks.TaskStatusPending) {
+		t.Fatalf("the new task is %+v, %v", task, err)
+	}
+	for task.Status != string(tasks.TaskStatusSuccess) {
+		if task, err = tasks.Get(ctx, admin, task.ID).Extract(); err != nil || task.Status == string(tasks.TaskStatusFailure) {
+			t.Fatalf("the task ends as %+v, %v", task, err)
+		}
+	}
+	made, err := images.Get(ctx, admin, fmt.Sprint(task.Result["image_id"])).Extract()
+	if err != nil || made.Name != "by task" || made.Status != images.ImageStatusActive {
+		t.Errorf("the task made %+v, %v", made, err)
+	}
 }
 
 // taskOf finds the task of an image in the list of those that succeeded, page by page, and shows it.

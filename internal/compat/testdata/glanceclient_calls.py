@@ -101,6 +101,13 @@ with refused(exc.HTTPForbidden):
     owner.tasks.get(found[0]["id"])
 with refused(exc.HTTPBadRequest):
     admin.tasks.create(type="import", input={})
+task = admin.tasks.create(type="import", input={"import_from": config["web"], "import_from_format": "raw", "image_properties": {
+    "name": "by task", "disk_format": "raw", "container_format": "bare"}})
+equal((task.type, task.owner), ("import", config["users"]["admin"]["project"]))
+until(lambda: admin.tasks.get(task.id).status == "success")
+made = admin.images.get(admin.tasks.get(task.id).result["image_id"])
+equal((made.name, made.status, made.owner), ("by task", "active", task.owner))
+admin.images.delete(made.id)
 
 # What is off here is refused as Glance refuses it.
 with refused(exc.HTTPForbidden):

@@ -91,6 +91,12 @@ task = admin.wait_for_task(admin.get_task(tasks[0].id), interval=0.05)
 equal((task.status, task.owner_id, task.type), ("success", project, "api_image_import"))
 with refused(exceptions.BadRequestException):
     admin.create_task(type="import", input={})
+task = admin.create_task(type="import", input={"import_from": config["web"], "import_from_format": "raw", "image_properties": {
+    "name": "by task", "disk_format": "raw", "container_format": "bare"}})
+equal((task.type, task.status), ("import", "pending"))
+made = admin.get_image(admin.wait_for_task(task, interval=0.05).result["image_id"])
+equal((made.name, made.status), ("by task", "active"))
+admin.delete_image(made)
 
 # Schemas.
 for get, name, field in (
