@@ -22,9 +22,9 @@ import (
 func TestKeystoneQuotas(t *testing.T) {
 	testservers.Require(t, "openstack")
 	keystone, cfg := openKeystone(t)
-	operator := func(line string) {
+	operate := func(commands ...string) {
 		t.Helper()
-		if _, err := keystone.OpenStack(t.Context(), "admin", keystone.Password, "admin", strings.Fields(line)...); err != nil {
+		if err := keystone.Operate(t.Context(), commands...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,13 +34,14 @@ func TestKeystoneQuotas(t *testing.T) {
 		return keystone.Token(t, keystone.Login(name, "secret", project))
 	}
 	poorToken, richToken, newToken := token("paul", poor), token("rolf", rich), token("nora", keystone.Project(t, "unseen"))
-	operator("service create --name limited-images image")
-	operator("role add --user vitrine --system all reader")
-	for resource, limit := range map[string]int{image.QuotaSize: 1, image.QuotaStaged: 1, image.QuotaImages: 3, image.QuotaUploading: 1} {
-		operator(fmt.Sprintf("registered limit create --service limited-images --default-limit %d %s", limit, resource))
-	}
-	operator("limit create --service limited-images --project rich --resource-limit 3 " + image.QuotaSize)
-	operator("limit create --service limited-images --project rich --resource-limit -1 " + image.QuotaStaged)
+	operate("service create --name limited-images image",
+		"role add --user vitrine --system all reader",
+		"registered limit create --service limited-images --default-limit 1 "+image.QuotaSize,
+		"registered limit create --service limited-images --default-limit 1 "+image.QuotaStaged,
+		"registered limit create --service limited-images --default-limit 3 "+image.QuotaImages,
+		"registered limit create --service limited-images --default-limit 1 "+image.QuotaUploading,
+		"limit create --service limited-images --project rich --resource-limit 3 "+image.QuotaSize,
+		"limit create --service limited-images --project rich --resource-limit -1 "+image.QuotaStaged)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 2<<20)) }))
 	defer web.Close()
 	d := testdaemon.Start(t, testdaemon.Config{Dir: t.TempDir(), TOML: keystoneTOML(cfg, "") +
@@ -108,7 +109,7 @@ func TestKeystoneQuotas(t *testing.T) {
 		t.Errorf("a project without a limit: %v", err)
 	}
 
-	operator("limit create --service limited-images --project poor --resource-limit 2 " + image.QuotaSize)
+	operate("limit create --service limited-images --project poor --resource-limit 2 " + image.QuotaSize)
 	if err := upload(paul, id, 1<<20, true); err != nil {
 		t.Errorf("once there is more: %v", err)
 	}

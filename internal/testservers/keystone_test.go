@@ -55,6 +55,16 @@ func TestKeystone(t *testing.T) {
 		t.Errorf("the catalog's image endpoint = %s, %v", url, err)
 	}
 
+	t.Run("openstack", func(t *testing.T) {
+		Require(t, "openstack")
+		if err := k.Operate(t.Context(), "project create made", "project show made"); err != nil {
+			t.Error(err)
+		}
+		if err := k.Operate(t.Context(), "project show nothing", "project show made"); err == nil || !strings.Contains(err.Error(), "nothing") {
+			t.Errorf("a project that is not there: %v", err)
+		}
+	})
+
 	k.Revoke(t, token)
 	if err := tokens.Get(t.Context(), service, token).Err; !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
 		t.Errorf("a revoked token: %v, want 404", err)
