@@ -442,6 +442,50 @@ func TestSweptUpload(t *testing.T) {
 	}
 }
 
+// TestEventsOfLocations gives images data that lies somewhere else.
+func TestEventsOfLocations(t *testing.T) {
+	notes := &notebook{names: make(map[events.Name]bool)}
+	dir := t.TempDir()
+	svc := openWith(t, imageservice.Config{DB: openDB(t, dir), Events: notes, Audit: notes, Locations: imageservice.LocationConfig{Edit: true}},
+		imagestore.Entry{ID: "local", Store: openFiles(t, "local", filepath.Join(dir, "images")), Default: true, Local: true},
+		imagestore.Entry{ID: "web", Store: &shelf{id: "web", scheme: "http", data: map[string]string{"http://web/a": "data"}}})
+	ctx, owner := t.Context(), session{svc.As(servicetest.Owner)}
+	added, edited := queued(t, owner).ID, queued(t, owner).ID
+	notes.take()
+	for _, step := range []struct {
+		what     string
+		do       func() error
+		told     string
+		recorded string
+	}{
+		{"add what only services name", func() error { return owner.AddLocation(ctx, added, image.NewLocation{URL: "shelf://1"}) }, "", "owner add_location image refused"},
+		{"add", func() error { return owner.AddLocation(ctx, added, image.NewLocation{URL: "http://web/a"}) }, "task.create image.update", "owner add_location image"},
+		{"the adding", func() error {
+			_, err := svc.RunTask(ctx, func(ctx context.Context, task *image.Task) error {
+				plan, err := task.Plan()
+				if err == nil {
+					err = svc.Adopt(ctx, task, plan)
+				}
+				if err == nil {
+					err = svc.Examine(ctx, task, plan, func(r io.Reader) io.Reader { return r })
+				}
+				return errors.Join(err, svc.EndLocation(ctx, task, err != nil, "done"))
+			})
+			return err
+		}, "task.run task.processing image.activate image.update task.success", ""},
+		{"edit", func() error {
+			_, err := svc.As(servicetest.Admin).Edit(ctx, edited, []image.Edit{{Op: image.EditAdd, Name: image.EditLocations, Item: "-", Value: map[string]any{"url": "http://web/a"}}})
+			return err
+		}, "image.update image.activate", "ops change image status locations"},
+	} {
+		err := step.do()
+		told, recorded := notes.take()
+		if told != step.told || recorded != step.recorded || (err != nil) != strings.HasSuffix(step.recorded, "refused") {
+			t.Errorf("%s: %v; told %q, want %q; recorded %q, want %q", step.what, err, told, step.told, recorded, step.recorded)
+		}
+	}
+}
+
 // BenchmarkEvents compares verbs with and without an event log and an audit log that write to a disk.
 func BenchmarkEvents(b *testing.B) {
 	for _, with := range []bool{false, true} {
