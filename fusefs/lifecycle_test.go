@@ -399,6 +399,15 @@ func TestMountOptions(t *testing.T) {
 		if err != nil || strings.TrimSpace(string(b)) != "4096" {
 			t.Errorf("read-ahead is %s, %v, want 4096", b, err)
 		}
+		connections := t.TempDir()
+		if err := unix.Mount("fusectl", connections, "fusectl", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Unmount(connections, 0)
+		b, err = os.ReadFile(fmt.Sprintf("%s/%d/max_background", connections, s.device))
+		if err != nil || strings.TrimSpace(string(b)) != "512" {
+			t.Errorf("the kernel lets %s requests wait, %v, want 512", b, err)
+		}
 	}
 }
 
