@@ -65,7 +65,6 @@ func startCloud(t *testing.T) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := keystone.Service(t, "vitrine")
 	// A second address of the same daemon stands for another worker.
 	if err := errors.Join(os.Mkdir(dir+"/conf.d", 0o755),
 		os.WriteFile(dir+"/conf.d/listen.toml", []byte("[api]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n"), 0o644)); err != nil {
@@ -86,14 +85,7 @@ methods = ["glance-direct", "web-download", "copy-image", "glance-download"]
 [outgoing]
 allow_networks = ["127.0.0.0/8"]
 allowed_ports = []
-[auth]
-type = "keystone"
-[auth.keystone]
-url = %q
-username = %q
-password = %q
-project = "vitrine"
-`, dir+"/fast", dir+"/slow", strings.TrimSuffix(keystone.AuthURL, "/v3"), service.Username, service.Password)})
+`, dir+"/fast", dir+"/slow") + authTOML(t, keystone, "vitrine")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +94,14 @@ project = "vitrine"
 	c := &cloud{keystone, daemon, dir}
 	c.loadDefinitions(t)
 	return c
+}
+
+// authTOML returns the configuration of a daemon that asks Keystone, for which it makes a user of that name.
+func authTOML(t *testing.T, keystone *testservers.Keystone, name string) string {
+	t.Helper()
+	service := keystone.Service(t, name)
+	return fmt.Sprintf("[auth]\ntype = \"keystone\"\n[auth.keystone]\nurl = %q\nusername = %q\npassword = %q\nproject = %q\n",
+		strings.TrimSuffix(keystone.AuthURL, "/v3"), service.Username, service.Password, name)
 }
 
 // loadDefinitions gives the catalog of metadata definitions to the cloud, which every cloud has.

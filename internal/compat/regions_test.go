@@ -21,16 +21,7 @@ func TestAnotherRegion(t *testing.T) {
 	t.Parallel()
 	c := openCloud(t)
 	const elsewhere = "RegionTwo"
-	service := c.Service(t, "vitrine-two")
-	second := testdaemon.Start(t, testdaemon.Config{Dir: t.TempDir(), TOML: fmt.Sprintf(`
-[auth]
-type = "keystone"
-[auth.keystone]
-url = %q
-username = %q
-password = %q
-project = "vitrine-two"
-`, c.AuthURL, service.Username, service.Password)})
+	second := testdaemon.Start(t, testdaemon.Config{Dir: t.TempDir(), TOML: authTOML(t, c.Keystone, "vitrine-two")})
 	c.RegisterIn(t, elsewhere, "vitrine", second.Endpoint)
 	owner := c.user(t, "traveller", c.Project(t, "traveller"), "member")
 	stranger := c.user(t, "stranger", c.Project(t, "stranger"), "member")
