@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,9 @@ func without(t *testing.T, store string) *lab {
 		return w
 	})
 }
+
+// everywhere is what a success in both stores comes to.
+var everywhere = want{status: image.Active, stores: "first,second", task: image.TaskSuccess, data: data}
 
 // TestFetchedInOnePass needs no staging area for data with which nothing is to be done, whatever plugins there are.
 func TestFetchedInOnePass(t *testing.T) {
@@ -146,7 +150,7 @@ func TestStagedFilesMove(t *testing.T) {
 	}
 	staged := l.fileOf(imagestore.Staging)
 	l.do(id, image.Import{Method: image.ImportStaged, AllStores: true})
-	l.check(id, want{status: image.Active, stores: "first,second", task: image.TaskSuccess, data: data})
+	l.check(id, everywhere)
 	if first, second := l.fileOf("first"), l.fileOf("second"); !os.SameFile(staged, first) || os.SameFile(first, second) {
 		t.Errorf("the first store has the staged file: %v; and so has the second: %v", os.SameFile(staged, first), os.SameFile(first, second))
 	}
@@ -197,7 +201,7 @@ func TestGoesOnWithTheFirstCopy(t *testing.T) {
 		}
 	}
 	next.work()
-	next.check(id, want{status: image.Active, stores: "first,second", task: image.TaskSuccess, data: data})
+	next.check(id, everywhere)
 }
 
 // dying is a store at whose use the process ends.
@@ -205,4 +209,57 @@ type dying struct{ imagestore.Writer }
 
 func (dying) Put(context.Context, imagestore.Object, imagestore.Source) (image.Location, error) {
 	panic("killed")
+}
+
+// watched tells of each Put before it begins.
+type watched struct {
+	imagestore.Writer
+	before func()
+}
+
+func (w *watched) Put(ctx context.Context, obj imagestore.Object, src imagestore.Source) (image.Location, error) {
+	w.before()
+	return w.Writer.Put(ctx, obj, src)
+}
+
+// TestWhatTheImageTellsMeanwhile compares its status and properties whenever a store begins to get the data.
+func TestWhatTheImageTellsMeanwhile(t *testing.T) {
+	url := web(t)
+	for _, method := range []string{image.ImportURL, image.ImportStaged} {
+		for allow, want := range map[bool][]string{
+			false: {`first: importing "first,second" ""`, `second: importing "second" ""`},
+			true:  {`first: importing "first,second" ""`, `second: active "second" ""`},
+		} {
+			t.Run(fmt.Sprint(method, " ", allow), func(t *testing.T) {
+				var l *lab
+				var id image.ID
+				var told []string
+				l = newLab(t, openDB(t), t.TempDir(), func(store string, w imagestore.Writer) imagestore.Writer {
+					if store == imagestore.Staging {
+						return w
+					}
+					return &watched{w, func() {
+						img, err := l.Get(t.Context(), id)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						told = append(told, fmt.Sprintf("%s: %s %q %q", store, img.Status, img.Properties[image.PropertyImporting], img.Properties[image.PropertyFailedImport]))
+					}}
+				})
+				id = l.create()
+				imp := image.Import{Method: method, AllStores: true, AllowFailure: allow}
+				if method == image.ImportURL {
+					imp.URL = url + "/data"
+				} else if err := l.Stage(t.Context(), id, upload(data)); err != nil {
+					t.Fatal(err)
+				}
+				l.do(id, imp)
+				l.check(id, everywhere)
+				if !slices.Equal(told, want) {
+					t.Errorf("the image told\n%q, want\n%q", told, want)
+				}
+			})
+		}
+	}
 }
