@@ -25,7 +25,7 @@ func prepareToken(ctx context.Context, b *bench, dir string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	r := row{name: "one image, one connection, Keystone's token", unit: "requests/s", passes: 3,
+	r := row{name: "one image, one connection, Keystone's token", unit: "requests/s", passes: 2,
 		targets: []target{{of: "vitrined", to: noAuth, ratio: 0.9}}}
 	for _, with := range []struct{ name, config, token string }{
 		{"vitrined", fmt.Sprintf("[auth]\ntype = \"keystone\"\n[auth.keystone]\nurl = %q\nusername = \"admin\"\npassword = %q\nproject = \"admin\"\n",
@@ -67,7 +67,7 @@ func prepareShared(ctx context.Context, b *bench, dir string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	r := row{name: "list of 100 out of 10,000 that others share", unit: "ms", passes: 3,
+	r := row{name: "list of 100 out of 10,000 that others share", unit: "ms",
 		targets: []target{{of: guests, to: seedOwner, ratio: 1.5, atMost: true}}}
 	for _, project := range []string{guests, seedOwner} {
 		r.contestants = append(r.contestants, contestant{project, latency("-H", "X-Identity-Status: Confirmed", "-H", "X-Roles: member,reader",
