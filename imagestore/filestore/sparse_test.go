@@ -210,6 +210,37 @@ func TestSpareFilesAreTaken(t *testing.T) {
 	}
 }
 
+// Somebody removes the temporary file in whose place another one comes: it is not needed any more.
+func TestFilesAreTakenWithoutTheirTemporary(t *testing.T) {
+	dir, data := t.TempDir(), storetest.Random(10_000)
+	s := openIn(t, Config{}, filepath.Join(dir, "store"))
+	s.fault = func(step string, do func() error) error {
+		if step == stepAdopt {
+			for _, name := range matches(t, filepath.Join(dir, "store", tmpName, tmpPrefix+"*")) {
+				if err := os.Remove(name); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		return withoutUnnamed(step, do)
+	}
+	src := spare(t, openIn(t, Config{}, filepath.Join(dir, "staging")), data)
+	got := put(t, s, src)
+	checkFile(t, got, data)
+	if !sameFile(t, got, src.file) {
+		t.Error("the file was copied")
+	}
+}
+
+func matches(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) != 1 {
+		t.Errorf("%q, %v, want one file", names, err)
+	}
+	return names
+}
+
 // A file that is refused after all keeps its old name alone, whatever step fails.
 func TestEveryStepOfATakingMayFail(t *testing.T) {
 	data := storetest.Random(10_000)

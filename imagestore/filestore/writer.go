@@ -151,10 +151,8 @@ func (w *writer) adopt(f *os.File) error {
 	} else {
 		w.file = t
 	}
-	if unused == nil {
-		return err
-	}
-	return cmp.Or(err, unused.close())
+	w.discard(unused)
+	return err
 }
 
 // finish sets the size, which holes at the end do not.
@@ -178,13 +176,19 @@ func (w *writer) finish() error {
 // close gives everything back that has no name by now.
 func (w *writer) close() {
 	w.advance(w.promised)
-	if w.file != nil {
-		if err := w.file.close(); err != nil && !notExist(err) {
-			w.store.log.Warn("could not remove a temporary file", "path", w.file.f.Name(), "error", err)
-		}
-	}
+	w.discard(w.file)
 	if w.shard != nil {
 		w.shard.Close()
+	}
+}
+
+// discard removes a temporary file, which may be nil.
+func (w *writer) discard(t *temporary) {
+	if t == nil {
+		return
+	}
+	if err := t.close(); err != nil && !notExist(err) {
+		w.store.log.Warn("could not remove a temporary file", "path", t.f.Name(), "error", err)
 	}
 }
 
