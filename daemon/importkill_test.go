@@ -64,15 +64,12 @@ path = "` + filepath.Join(dir, "two") + `"
 func importUntilItEnds(ctx context.Context, c *client.Client, url string) (accepted []image.ID) {
 	for i := 0; ; i++ {
 		id := image.NewID()
-		_, err := c.Create(ctx, id, []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
-			{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
-		imp := image.Import{Method: image.ImportURL, URL: url + "/" + string(id), AllStores: i%2 == 0}
-		if err == nil && i%3 == 0 {
-			imp.Method, imp.URL = image.ImportStaged, ""
-			err = c.Stage(ctx, id, client.Upload{Body: bytes.NewReader(dataOf(id, 1<<20)), Size: 1 << 20})
-		}
-		if err == nil {
-			err = c.Import(ctx, id, imp)
+		var err error
+		if i%4 == 3 {
+			_, err = c.CreateTask(ctx, image.TaskImport, map[string]any{"import_from": url + "/" + string(id), "import_from_format": "raw",
+				"image_properties": map[string]any{"id": id}})
+		} else {
+			err = createAndImport(ctx, c, id, i, url)
 		}
 		if err != nil {
 			return accepted
@@ -81,10 +78,28 @@ func importUntilItEnds(ctx context.Context, c *client.Client, url string) (accep
 	}
 }
 
+// createAndImport imports an image into one store or into both, from a URL or from the staging area.
+func createAndImport(ctx context.Context, c *client.Client, id image.ID, i int, url string) error {
+	_, err := c.Create(ctx, id, []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
+		{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
+	if err != nil {
+		return err
+	}
+	imp := image.Import{Method: image.ImportURL, URL: url + "/" + string(id), AllStores: i%2 == 0}
+	if i%3 == 0 {
+		imp.Method, imp.URL = image.ImportStaged, ""
+		if err := c.Stage(ctx, id, client.Upload{Body: bytes.NewReader(dataOf(id, 1<<20)), Size: 1 << 20}); err != nil {
+			return err
+		}
+	}
+	return c.Import(ctx, id, imp)
+}
+
 // settleImports waits until every import has ended, and looks at what there is then.
 func settleImports(t *testing.T, d *testdaemon.Daemon, accepted map[image.ID]bool, dir string) {
 	t.Helper()
 	stores := map[string]map[string]bool{"one": {}, "two": {}, "data/staging": {}}
+	listed := 0
 	for img, err := range d.Client.List(t.Context(), image.Query{}) {
 		if err != nil {
 			t.Fatal(err)
@@ -106,9 +121,15 @@ func settleImports(t *testing.T, d *testdaemon.Daemon, accepted map[image.ID]boo
 				stores[loc.Store][string(img.ID)] = true
 			}
 		}
-		if accepted[img.ID] && img.Status != image.Active {
-			t.Errorf("image %s is %s, and its import was accepted: %q", img.ID, img.Status, img.Properties)
+		if accepted[img.ID] {
+			listed++
+			if img.Status != image.Active {
+				t.Errorf("image %s is %s, and its import was accepted: %q", img.ID, img.Status, img.Properties)
+			}
 		}
+	}
+	if listed != len(accepted) {
+		t.Errorf("%d imports were accepted, and %d of their images are there", len(accepted), listed)
 	}
 	for store, objects := range stores {
 		wantObjects(t, filepath.Join(dir, store), objects)
