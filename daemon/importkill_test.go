@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 // TestKillImports kills the daemon at random moments of imports, again and again on the same data. Every import that was
@@ -36,7 +37,7 @@ type = "file"
 path = "` + filepath.Join(dir, "two") + `"
 `}
 	accepted := map[image.ID]bool{}
-	for range rounds(t, 5) {
+	for range testservers.Rounds(t, 5) {
 		d, err := testdaemon.Launch(cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,19 +18,8 @@ import (
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
-
-// rounds scales long tests: VITRINE_ROUNDS, or what is enough for every run.
-func rounds(t *testing.T, usual int) int {
-	if s := os.Getenv("VITRINE_ROUNDS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			t.Fatalf("VITRINE_ROUNDS=%q is no number of rounds", s)
-		}
-		return n
-	}
-	return usual
-}
 
 // TestKill kills the daemon at random moments under a mixed load, again and again on the same data. Whatever it
 // acknowledged must be there afterwards, and nothing unfinished may be seen. Every record and every file is looked at in
@@ -40,7 +28,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	load := newLoad()
 	load.noFailures = true
-	for round := range rounds(t, 8) {
+	for round := range testservers.Rounds(t, 8) {
 		d, err := testdaemon.Launch(testdaemon.Config{Dir: dir})
 		if err != nil {
 			t.Fatal(err)

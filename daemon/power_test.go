@@ -24,7 +24,7 @@ func TestPowerCut(t *testing.T) {
 	}
 	load := newLoad()
 	modes := []crashfs.Mode{crashfs.Drop, crashfs.Tear, crashfs.Scatter}
-	for round := range rounds(t, 9) {
+	for round := range testservers.Rounds(t, 9) {
 		cut := crashfs.Cut{Mode: modes[round%len(modes)], Seed: rand.Uint64()}
 		if rand.IntN(4) > 0 {
 			cut.Step = 1 + rand.IntN(80)

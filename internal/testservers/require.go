@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -163,4 +164,18 @@ func isRoot() error {
 		return errors.New("root lacks CAP_SYS_ADMIN here")
 	}
 	return nil
+}
+
+// Rounds returns how often a test that could go on for ever does so: VITRINE_ROUNDS, or what is enough for every run.
+func Rounds(t testing.TB, usual int) int {
+	t.Helper()
+	s := os.Getenv("VITRINE_ROUNDS")
+	if s == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("VITRINE_ROUNDS=%q is no number of rounds", s)
+	}
+	return n
 }
