@@ -11,36 +11,20 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 )
 
-const maxName = 200 // bytes; names of temporary files are longer
-
 // objectPath returns the path of an object below its directory. Errors: image.ErrInvalid.
 func objectPath(obj imagestore.Object) (string, error) {
-	if id, ok := image.ParseID(string(obj.ImageID)); !ok || id != obj.ImageID || !strings.HasPrefix(obj.Name, string(id)) {
-		return "", fmt.Errorf("object %q of image %q is not named after it: %w", obj.Name, obj.ImageID, image.ErrInvalid)
+	if err := obj.Check(); err != nil {
+		return "", err
 	}
-	if p := path.Join(shardOf(obj.Name), obj.Name); isObjectPath(p) {
-		return p, nil
-	}
-	return "", fmt.Errorf("object name %q: %w", obj.Name, image.ErrInvalid)
+	return path.Join(shardOf(obj.Name), obj.Name), nil
 }
 
 func shardOf(name string) string { return name[:2] }
 
-// isObjectPath tells whether a path below a directory is one that Put makes: the shard, and a name that begins with an
-// image's id and goes on in letters, digits, dots, hyphens and underscores.
+// isObjectPath tells whether a path below a directory is one that Put makes: the shard and the name.
 func isObjectPath(p string) bool {
 	shard, name, ok := strings.Cut(p, "/")
-	if !ok || len(name) < 36 || len(name) > maxName || shard != shardOf(name) {
-		return false
-	}
-	if id, ok := image.ParseID(name[:36]); !ok || string(id) != name[:36] {
-		return false
-	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) })
-}
-
-func isNameRune(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_'
+	return ok && imagestore.IsObjectName(name) && shard == shardOf(name)
 }
 
 // location returns the location of the object at p below d.
