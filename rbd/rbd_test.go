@@ -170,7 +170,7 @@ func TestRemoval(t *testing.T) {
 	ctx := t.Context()
 	name := newImage(t, p)
 	watched := open(t, p, name, "snap", Watched)
-	if children, err := watched.Children(ctx); err != nil || len(children) != 0 {
+	if children, err := watched.Children(ctx, "snap"); err != nil || len(children) != 0 {
 		t.Errorf("Children = %v, %v, want none", children, err)
 	}
 	_, err := c.RBD(ctx, "vms", "clone", "images/"+name+"@snap", "vms/"+name)
@@ -183,10 +183,10 @@ func TestRemoval(t *testing.T) {
 	wantError(t, "Snapshot of a name that exists", i.Snapshot(ctx, "snap"), ErrExists)
 	wantError(t, "RemoveSnapshot of a protected one", i.RemoveSnapshot(ctx, "snap"), ErrBusy)
 	wantError(t, "Unprotect with a clone in a pool that may not be read", i.Unprotect(ctx, "snap"), ErrBusy)
-	_, err = watched.Children(ctx)
+	_, err = watched.Children(ctx, "snap")
 	wantError(t, "Children in a pool that may not be read", err, ErrDenied)
 	byAdmin := open(t, connect(t, c, "admin", nil).Pool("images"), name, "snap", Unnoticed)
-	children, err := byAdmin.Children(ctx)
+	children, err := byAdmin.Children(ctx, "snap")
 	if err != nil || len(children) != 1 || children[0] != "vms/"+name {
 		t.Errorf("Children = %v, %v", children, err)
 	}
@@ -206,6 +206,11 @@ func TestRemoval(t *testing.T) {
 		t.Fatalf("Trashed = %v, %v, want %s", trashed, err, name)
 	}
 	id := trashed[0].ID
+	i, err = p.OpenTrashed(ctx, id)
+	must(t, err)
+	_, err = i.Children(ctx, "snap")
+	wantError(t, "Children of what is in the trash", err, ErrDenied)
+	must(t, i.Close(ctx))
 	wantError(t, "RemoveTrashed with a clone", p.RemoveTrashed(ctx, id), ErrSnapshots)
 	_, err = c.RBD(ctx, "vms", "rm", "--no-progress", "vms/"+name)
 	must(t, err)

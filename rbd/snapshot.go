@@ -53,11 +53,24 @@ func (i *Image) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
 	})
 }
 
-// Children returns the clones of the snapshot that is open, as pool/image. Errors: ErrDenied when some lie in pools that
-// the user may not read.
-func (i *Image) Children(ctx context.Context) ([]string, error) {
+// Children returns the clones of a snapshot, as pool/image. Errors: ErrDenied when some lie in pools that the user may
+// not read.
+func (i *Image) Children(ctx context.Context, snapshot string) ([]string, error) {
 	return with(ctx, i, "list the clones of image", func(img *rbd.Image) (names []string, err error) {
-		pools, images, err := img.ListChildren()
+		id, err := img.GetId()
+		if err != nil {
+			return nil, err
+		}
+		io, err := i.session.pool(i.pool.name)
+		if err != nil {
+			return nil, err
+		}
+		at, err := rbd.OpenImageByIdReadOnly(io, id, snapshot)
+		if err != nil {
+			return nil, err
+		}
+		defer at.Close()
+		pools, images, err := at.ListChildren()
 		for n := range min(len(pools), len(images)) {
 			names = append(names, pools[n]+"/"+images[n])
 		}
