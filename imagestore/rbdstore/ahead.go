@@ -1,0 +1,130 @@
+//go:build ceph
+
+package rbdstore
+
+import (
+	"context"
+	"math"
+	"sync"
+)
+
+const (
+	aheadSize   = 2 << 20   // bytes of a block that is read ahead
+	aheadDepth  = 4         // blocks that one reader reads ahead
+	aheadBlocks = 32        // that all readers of a store hold at a time
+	aheadAfter  = 512 << 10 // bytes in order, after which it begins
+	aheadSlack  = 1 << 20   // bytes by which parallel reads may be out of order
+)
+
+// A readAhead reads blocks before they are asked for, when a reader goes through its image in order: librbd itself is slow
+// at many small reads. All readers share a number of blocks; who finds them taken reads without.
+type readAhead struct {
+	fetch  func(ctx context.Context, p []byte, off int64) (int, error)
+	size   int64
+	tokens chan struct{} // one for each block held
+
+	ctx  context.Context // of the fetches
+	stop context.CancelFunc
+
+	mu      sync.Mutex
+	fetches sync.WaitGroup
+	next    int64 // where a read in order begins
+	inOrder int64 // bytes
+	blocks  map[int64]*block
+}
+
+// A block is aheadSize bytes of an image, less at its end.
+type block struct {
+	done chan struct{} // closed when data or err is there
+	data []byte
+	err  error
+}
+
+func newReadAhead(fetch func(context.Context, []byte, int64) (int, error), size int64, tokens chan struct{}) *readAhead {
+	a := &readAhead{fetch: fetch, size: size, tokens: tokens, blocks: map[int64]*block{}}
+	a.ctx, a.stop = context.WithCancel(context.Background())
+	return a
+}
+
+// note is told of each read that begins.
+func (a *readAhead) note(off int64, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if off < a.next-aheadSlack || off > a.next+aheadSlack {
+		a.inOrder = 0
+		a.dropBefore(math.MaxInt64)
+		a.next = off
+	}
+	a.inOrder += int64(n)
+	a.next = max(a.next, off+int64(n))
+}
+
+// read fills p from off as far as one block goes, and returns 0 when nothing is read ahead there.
+func (a *readAhead) read(ctx context.Context, p []byte, off int64) int {
+	b := a.block(off, len(p))
+	if b == nil {
+		return 0
+	}
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		return 0
+	}
+	if b.err != nil {
+		return 0
+	}
+	return copy(p, b.data[off%aheadSize:])
+}
+
+// block returns the block that holds off, and lets it and those behind it be fetched.
+func (a *readAhead) block(off int64, n int) *block {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inOrder-int64(n) < aheadAfter || a.ctx.Err() != nil {
+		return nil
+	}
+	first := off / aheadSize
+	a.dropBefore(off - aheadSlack)
+	for i := first; i < first+aheadDepth && i*aheadSize < a.size; i++ {
+		if a.blocks[i] == nil && !a.begin(i) {
+			break
+		}
+	}
+	return a.blocks[first]
+}
+
+// begin starts to fetch a block if a token is left.
+func (a *readAhead) begin(i int64) bool {
+	select {
+	case a.tokens <- struct{}{}:
+	default:
+		return false
+	}
+	b := &block{done: make(chan struct{})}
+	a.blocks[i] = b
+	a.fetches.Go(func() {
+		defer close(b.done)
+		b.data = make([]byte, min(aheadSize, a.size-i*aheadSize))
+		_, b.err = a.fetch(a.ctx, b.data, i*aheadSize)
+	})
+	return true
+}
+
+// dropBefore lets go of the blocks that end before off; the caller holds mu.
+func (a *readAhead) dropBefore(off int64) {
+	for i := range a.blocks {
+		if (i+1)*aheadSize <= off {
+			delete(a.blocks, i)
+			<-a.tokens
+		}
+	}
+}
+
+// close gives up what is being fetched.
+func (a *readAhead) close() {
+	a.stop()
+	a.mu.Lock()
+	a.dropBefore(math.MaxInt64)
+	a.mu.Unlock()
+	a.fetches.Wait()
+}

@@ -1,0 +1,84 @@
+//go:build ceph
+
+package rbdstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
+)
+
+func TestReadAhead(t *testing.T) {
+	data := storetest.Random(21<<20 + 5)
+	var fetched atomic.Int64
+	broken := false
+	tokens := make(chan struct{}, 5)
+	ahead := func() *readAhead {
+		return newReadAhead(func(_ context.Context, p []byte, off int64) (int, error) {
+			fetched.Add(1)
+			if broken {
+				return 0, errors.New("broken")
+			}
+			return copy(p, data[off:]), nil
+		}, int64(len(data)), tokens)
+	}
+	// through reads everything in order and returns how many bytes were read ahead.
+	through := func(a *readAhead, step int) (served int) {
+		p := make([]byte, step)
+		for off := 0; off < len(data); off += step {
+			q := p[:min(step, len(data)-off)]
+			a.note(int64(off), len(q))
+			for n := 0; n < len(q); {
+				m := a.read(t.Context(), q[n:], int64(off+n))
+				if m == 0 {
+					break
+				}
+				if !bytes.Equal(q[n:n+m], data[off+n:off+n+m]) {
+					t.Fatalf("read at %d gives other bytes", off+n)
+				}
+				n += m
+				served += m
+			}
+		}
+		return served
+	}
+	for _, step := range []int{4096, 100_000, 1 << 20} {
+		fetched.Store(0)
+		a := ahead()
+		if served := through(a, step); served < len(data)-3<<20 || fetched.Load() != 11 {
+			t.Errorf("in steps of %d: %d of %d bytes were read ahead in %d blocks, want 11", step, served, len(data), fetched.Load())
+		}
+		second := ahead()
+		through(second, step) // finds some tokens taken
+		a.close()
+		second.close()
+		if len(tokens) != 0 {
+			t.Fatalf("in steps of %d: %d tokens are missing at the end", step, len(tokens))
+		}
+	}
+	fetched.Store(0)
+	a := ahead()
+	for range 1000 {
+		off := rand.Int64N(int64(len(data)))
+		a.note(off, 4096)
+		a.read(t.Context(), make([]byte, 4096), off)
+	}
+	a.close()
+	if n := fetched.Load(); n > 100 {
+		t.Errorf("1000 reads at random fetched %d blocks", n)
+	}
+	broken = true
+	a = ahead()
+	if served := through(a, 1<<20); served != 0 {
+		t.Errorf("%d bytes came of blocks that could not be read", served)
+	}
+	a.close()
+	if len(tokens) != 0 {
+		t.Errorf("%d tokens are missing at the end", len(tokens))
+	}
+}

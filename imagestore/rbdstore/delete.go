@@ -1,0 +1,164 @@
+//go:build ceph
+
+package rbdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/rbd"
+)
+
+// Delete implements imagestore.Writer. What somebody reads, through this daemon or another one, goes to the trash, where
+// he goes on reading it. What has clones, or snapshots of others, does so if the store is configured that way.
+// Errors besides those of the interface: image.ErrInUse.
+func (s *Store) Delete(ctx context.Context, loc image.Location) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	name, err := s.resolve(ctx, loc)
+	if err != nil {
+		return err
+	}
+	s.images.forget(name)
+	// It does not end in the middle: an image without its snapshot would be lost and take space.
+	err = s.remove(context.WithoutCancel(ctx), name)
+	var inUse *image.InUseError
+	if err == nil || errors.As(err, &inUse) {
+		return err
+	}
+	return s.failure(err)
+}
+
+// remove removes an image or moves it to the trash. One that is gone is no error.
+func (s *Store) remove(ctx context.Context, name string) error {
+	img, err := s.pool.Open(ctx, name, "", rbd.Writable)
+	if errors.Is(err, rbd.ErrNotFound) {
+		// A creation that did not come to its end leaves a name without an image.
+		return unlessGone(s.pool.Remove(ctx, name))
+	}
+	if err != nil {
+		return err
+	}
+	defer img.Close(ctx)
+	others, own, err := img.Watchers(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := img.Noted(ctx, noteUnfinished)
+	if err != nil {
+		return err
+	}
+	if text != "" && others+own > 1 {
+		// Its writer has died, but holds it for half a minute more: anything done to it would wait for that.
+		s.log.Info("left an unfinished image for the sweep", "path", s.path(name))
+		return nil
+	}
+	users, err := s.users(ctx, img)
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 && !s.trashInUse {
+		return &image.InUseError{ID: image.ID(name), Users: users}
+	}
+	if len(users) > 0 || others > 0 || own > 1 {
+		return s.trash(ctx, img, name)
+	}
+	return s.removeUnused(ctx, img, name)
+}
+
+// users tells what keeps the image besides readers: snapshots of others, and the clones that the user may see, or that there
+// are some.
+func (s *Store) users(ctx context.Context, img *rbd.Image) (users []string, err error) {
+	snapshots, err := img.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, sn := range snapshots {
+		if sn.Name != snapshot {
+			users = append(users, "has the snapshot "+sn.Name)
+			continue
+		}
+		clones, err := img.Children(ctx, snapshot)
+		if errors.Is(err, rbd.ErrDenied) {
+			users, err = append(users, "cloned in a pool that client."+s.user+" may not read"), nil
+		}
+		if err = unlessGone(err); err != nil { // one that cannot be opened, as verify says, has no clones
+			return nil, err
+		}
+		for _, c := range clones {
+			users = append(users, "cloned as "+c)
+		}
+	}
+	return users, nil
+}
+
+// removeUnused removes an image for which nobody was found. Who comes meanwhile sends it to the trash after all.
+func (s *Store) removeUnused(ctx context.Context, img *rbd.Image, name string) error {
+	err := dropSnapshots(ctx, img)
+	if errors.Is(err, rbd.ErrBusy) {
+		if !s.trashInUse {
+			return &image.InUseError{ID: image.ID(name), Users: []string{"cloned"}}
+		}
+		return s.trash(ctx, img, name)
+	}
+	if err == nil {
+		err = img.Close(ctx)
+	}
+	if err == nil {
+		err = s.pool.Remove(ctx, name)
+	}
+	if errors.Is(err, rbd.ErrBusy) || errors.Is(err, rbd.ErrSnapshots) {
+		again, err := s.pool.Open(ctx, name, "", rbd.Writable)
+		if err != nil {
+			return err
+		}
+		defer again.Close(ctx)
+		return s.trash(ctx, again, name)
+	}
+	return unlessGone(err)
+}
+
+// unlessGone returns err, unless what should go was gone.
+func unlessGone(err error) error {
+	if errors.Is(err, rbd.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// dropSnapshots removes the snapshot. Errors: rbd.ErrBusy when it has clones.
+func dropSnapshots(ctx context.Context, img *rbd.Image) error {
+	snapshots, err := img.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sn := range snapshots {
+		if sn.Name != snapshot {
+			return fmt.Errorf("image %s has the snapshot %s: %w", img, sn.Name, rbd.ErrBusy)
+		}
+		if sn.Protected {
+			if err := img.Unprotect(ctx, sn.Name); err != nil {
+				return err
+			}
+		}
+		if err := img.RemoveSnapshot(ctx, sn.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trash moves an image to the trash, with the note by which emptyTrash knows it.
+func (s *Store) trash(ctx context.Context, img *rbd.Image, name string) error {
+	err := img.Note(ctx, noteDeleted, noted)
+	if err == nil {
+		err = img.Close(ctx)
+	}
+	if err == nil {
+		err = s.pool.Trash(ctx, name, 0)
+	}
+	return err
+}

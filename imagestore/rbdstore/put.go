@@ -1,0 +1,161 @@
+//go:build ceph
+
+package rbdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/rbd"
+)
+
+// The notes that images carry, and their only text.
+const (
+	noteUnfinished = "vitrine_unfinished" // its upload has not come to its end
+	noteDeleted    = "vitrine_deleted"    // in the trash, to be removed when nobody uses it
+	noted          = "yes"
+)
+
+// Put implements imagestore.Writer. The order is what makes it durable: all bytes, flush, snapshot, protection, and last
+// the note that it is unfinished goes. Errors besides those of the interface: image.ErrStoreReadOnly, image.ErrInvalid.
+func (s *Store) Put(ctx context.Context, obj imagestore.Object, src imagestore.Source) (image.Location, error) {
+	if err := obj.Check(); err != nil {
+		return image.Location{}, fmt.Errorf("store %s: %w", s.id, err)
+	}
+	fsid, err := s.identity(ctx)
+	if err != nil {
+		return image.Location{}, err
+	}
+	w, err := s.begin(ctx, obj.Name, src.Size())
+	if err != nil {
+		return image.Location{}, err
+	}
+	if err = w.fill(ctx, src); err == nil {
+		err = w.publish(ctx)
+	}
+	if err != nil {
+		w.discard(ctx)
+		return image.Location{}, err
+	}
+	return s.location(fsid, obj.Name), nil
+}
+
+// begin makes a new image. It must not end in the middle, or nobody knew whose the image is.
+func (s *Store) begin(ctx context.Context, name string, size int64) (*writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	whole := context.WithoutCancel(ctx)
+	w := &writer{store: s, name: name, size: size, end: size}
+	if size < 0 {
+		w.end = s.objectSize
+	}
+	if err := s.pool.Create(whole, name, w.end, s.objectSize); err != nil {
+		return nil, s.refusal(err)
+	}
+	img, err := s.pool.Open(whole, name, "", rbd.Writable)
+	if err == nil {
+		w.img = img
+		err = img.Note(whole, noteUnfinished, noted)
+	}
+	if err != nil {
+		w.discard(ctx)
+		return nil, s.failure(err)
+	}
+	return w, nil
+}
+
+// fill writes all of src.
+func (w *writer) fill(ctx context.Context, src imagestore.Source) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w.start(cancel)
+	err := w.copy(ctx, src)
+	if err != nil {
+		cancel(err) // writes under way need not be waited for
+	}
+	if failed := w.wait(); failed != nil {
+		return w.store.failure(failed)
+	}
+	return err
+}
+
+func (w *writer) copy(ctx context.Context, src imagestore.Source) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := src.Next(ctx)
+		if err == io.EOF {
+			return w.finish(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if w.size >= 0 && int64(len(b)) > w.size-w.offset {
+			return fmt.Errorf("store %s: more came than the %d bytes announced: %w", w.store.id, w.size, image.ErrInvalid)
+		}
+		if err := w.write(ctx, b); err != nil {
+			return err
+		}
+	}
+}
+
+// publish makes the bytes durable, and the object's. It does not end in the middle.
+func (w *writer) publish(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, step := range []func() error{
+		func() error {
+			if w.offset == w.end {
+				return nil
+			}
+			return w.img.Resize(ctx, w.offset)
+		},
+		func() error { return w.img.Flush(ctx) },
+		func() error { return w.img.Snapshot(ctx, snapshot) },
+		func() error { return w.img.Protect(ctx, snapshot) },
+		func() error { return w.verify(ctx) },
+		func() error { return w.img.Note(ctx, noteUnfinished, "") },
+		func() error { return w.img.Close(ctx) },
+	} {
+		if err := step(); err != nil {
+			return w.store.failure(err)
+		}
+	}
+	return nil
+}
+
+// verify opens the snapshot. In a pool that has just become full librbd makes one without its object map, says nothing, and
+// never opens it. Errors: rbd.ErrFull.
+func (w *writer) verify(ctx context.Context) error {
+	img, err := w.store.pool.Open(ctx, w.name, snapshot, rbd.Unnoticed)
+	if errors.Is(err, rbd.ErrNotFound) {
+		return fmt.Errorf("%w: the snapshot is incomplete: %w", rbd.ErrFull, err)
+	}
+	if err != nil {
+		return err
+	}
+	return img.Close(ctx)
+}
+
+// discard removes the image of a failed write. If the cluster is away, a sweep does it later.
+func (w *writer) discard(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	if w.img != nil {
+		err = w.img.Close(ctx) // ends when no call can write to the image any more
+	}
+	if err == nil {
+		err = w.store.remove(ctx, w.name)
+	}
+	if err != nil {
+		w.store.log.Warn("could not remove the image of a failed write", "path", w.store.path(w.name), "error", err)
+	}
+}

@@ -1,0 +1,129 @@
+//go:build ceph
+
+package rbdstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/rbd"
+)
+
+// DefaultObjectSize is how many bytes of an image Ceph keeps in one object, unless configured otherwise.
+const DefaultObjectSize = 8 << 20
+
+// snapshot is the name that Nova and Cinder know.
+const snapshot = "snap"
+
+// A Config says where a store is.
+type Config struct {
+	ID      string // of the store
+	Pool    string
+	User    string        // such as images, for client.images
+	Conf    string        // Ceph's configuration file; "" looks where Ceph does
+	Keyring string        // the file with the user's key; "" for where the configuration file says
+	Timeout time.Duration // after which a cluster that gives no answer is away; 0 means 30 s
+
+	// FSID is the cluster that the store was in when it was used before, "" if it never was. Another one is refused.
+	FSID       string
+	ObjectSize int64 // bytes, a power of two from 4 KiB to 32 MiB; 0 means DefaultObjectSize
+	// TrashInUse lets Delete succeed for an image with clones: it goes to the pool's trash until they are gone.
+	TrashInUse bool
+	Logger     *slog.Logger // nil discards
+}
+
+// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor and a Sweeper.
+type Store struct {
+	id         string
+	user       string
+	name       string // of the pool
+	objectSize int64
+	trashInUse bool
+	log        *slog.Logger
+	cluster    *rbd.Cluster
+	pool       *rbd.Pool
+	images     cache
+	unnoticed  atomic.Bool   // the user may only read, so images are opened without a watch
+	ahead      chan struct{} // a token for each block read ahead
+
+	mu       sync.Mutex
+	fsid     string // "" while unknown
+	compared bool   // with that of the cluster
+}
+
+// Open returns the store. It does not connect: a cluster that is away is waited for by each call, and Check tells what
+// is wrong.
+func Open(cfg Config) (*Store, error) {
+	size := cmp.Or(cfg.ObjectSize, DefaultObjectSize)
+	if cfg.ID == "" || cfg.Pool == "" || cfg.User == "" {
+		return nil, errors.New("rbdstore: a store needs an id, a pool and a user")
+	}
+	if size < 4<<10 || size > 32<<20 || bits.OnesCount64(uint64(size)) != 1 {
+		return nil, fmt.Errorf("rbdstore: store %s: objects of %d bytes: must be a power of two from 4 KiB to 32 MiB", cfg.ID, size)
+	}
+	cluster, err := rbd.New(rbd.Config{Conf: cfg.Conf, User: cfg.User, Keyring: cfg.Keyring, Timeout: cfg.Timeout})
+	if err != nil {
+		return nil, fmt.Errorf("rbdstore: store %s: %w", cfg.ID, err)
+	}
+	return &Store{
+		id:         cfg.ID,
+		user:       cfg.User,
+		name:       cfg.Pool,
+		objectSize: size,
+		trashInUse: cfg.TrashInUse,
+		log:        cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).With("store", cfg.ID),
+		cluster:    cluster,
+		pool:       cluster.Pool(cfg.Pool),
+		images:     cache{named: map[string]*opened{}, all: map[*opened]bool{}},
+		ahead:      make(chan struct{}, aheadBlocks),
+		fsid:       cfg.FSID,
+	}, nil
+}
+
+// Close lets go of all images and of the cluster. Readers that are open read nothing any more.
+func (s *Store) Close() error {
+	s.images.close()
+	s.cluster.Close()
+	return nil
+}
+
+// Check reaches the cluster and returns its id, which Open wants the next time. Errors: image.ErrStoreOffline, with the
+// reason.
+func (s *Store) Check(ctx context.Context) (fsid string, err error) {
+	if fsid, err = s.identity(ctx); err != nil {
+		return "", err
+	}
+	if _, err := s.pool.List(ctx); err != nil {
+		return "", s.failure(err)
+	}
+	return fsid, nil
+}
+
+// identity returns the id of the cluster, once that is known to be the store's.
+func (s *Store) identity(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	known, compared := s.fsid, s.compared
+	s.mu.Unlock()
+	if compared {
+		return known, nil
+	}
+	fsid, err := s.cluster.FSID(ctx)
+	if err != nil {
+		return "", s.failure(err)
+	}
+	if known != "" && fsid != known {
+		return "", fmt.Errorf("store %s: the cluster is %s, and the data lies in %s: %w", s.id, fsid, known, image.ErrStoreOffline)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fsid, s.compared = fsid, true
+	return fsid, nil
+}

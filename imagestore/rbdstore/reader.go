@@ -1,0 +1,170 @@
+//go:build ceph
+
+package rbdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/rbd"
+)
+
+// A reader is an imagestore.ExtentReader over an image that all its readers share.
+type reader struct {
+	store *Store
+	size  int64
+	ahead *readAhead
+	once  sync.Once
+
+	mu    sync.Mutex
+	image *opened
+}
+
+// Open implements imagestore.Store.
+func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	name, err := s.resolve(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.get(ctx, name)
+	if err != nil {
+		return nil, s.failure(err)
+	}
+	r := &reader{store: s, size: o.img.Size(), image: o}
+	r.ahead = newReadAhead(r.readImage, r.size, s.ahead)
+	return r, nil
+}
+
+// ReadAt implements imagestore.Reader. Reads in order are served from what was read ahead.
+func (r *reader) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fmt.Errorf("store %s: read at %d: the offset is negative", r.store.id, off)
+	}
+	r.ahead.note(off, len(p))
+	for n < len(p) && off+int64(n) < r.size {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		m := r.ahead.read(ctx, p[n:], off+int64(n))
+		if m == 0 {
+			// Nothing was read ahead, or it could not be: then this tells why.
+			m, err = r.readImage(ctx, p[n:], off+int64(n))
+			return n + m, err
+		}
+		n += m
+	}
+	if err := ctx.Err(); err != nil {
+		return n, err
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// readImage reads from the cluster, through a new connection if that has shut the old one out.
+func (r *reader) readImage(ctx context.Context, p []byte, off int64) (int, error) {
+	for again := false; ; again = true {
+		r.mu.Lock()
+		o := r.image
+		r.mu.Unlock()
+		n, err := o.img.ReadAt(ctx, p, off)
+		switch {
+		case err == nil || err == io.EOF:
+			return n, err
+		case errors.Is(err, rbd.ErrNotFound):
+			r.store.images.drop(o)
+		case errors.Is(err, rbd.ErrBlocklisted) && !again:
+			if err = r.reopen(ctx, o); err == nil {
+				continue
+			}
+		}
+		return n, r.store.failure(err)
+	}
+}
+
+// reopen opens the image again in place of one that does not work any more.
+func (r *reader) reopen(ctx context.Context, broken *opened) error {
+	r.store.images.drop(broken)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.image != broken {
+		return nil // another read has done it
+	}
+	o, err := r.store.get(ctx, broken.name)
+	if err != nil {
+		return err
+	}
+	if o.img.Size() != r.size {
+		r.store.images.put(o)
+		return fmt.Errorf("image %s has %d bytes instead of %d: %w", o.img, o.img.Size(), r.size, rbd.ErrNotFound)
+	}
+	r.image = o
+	r.store.images.put(broken)
+	return nil
+}
+
+// Size implements imagestore.Reader.
+func (r *reader) Size() int64 { return r.size }
+
+// Close implements imagestore.Reader.
+func (r *reader) Close() error {
+	r.once.Do(func() {
+		r.ahead.close()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.store.images.put(r.image)
+	})
+	return nil
+}
+
+// Extents implements imagestore.ExtentReader, by whole objects. What holds data never changes, so it is asked for once.
+func (r *reader) Extents(ctx context.Context, off, n int64) (list []imagestore.Extent, err error) {
+	if off < 0 || n < 0 {
+		return nil, fmt.Errorf("store %s: extents from %d: %w", r.store.id, off, image.ErrRange)
+	}
+	r.mu.Lock()
+	o := r.image
+	r.mu.Unlock()
+	all, err := o.all(ctx)
+	if err != nil {
+		return nil, r.store.failure(err)
+	}
+	end := r.size
+	if n < r.size-off {
+		end = off + n
+	}
+	for _, e := range all {
+		from, to := max(e.Offset, off), min(e.Offset+e.Length, end)
+		if from < to {
+			list = append(list, imagestore.Extent{Offset: from, Length: to - from})
+		}
+	}
+	return list, nil
+}
+
+// all returns all extents.
+func (o *opened) all(ctx context.Context) ([]imagestore.Extent, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.known {
+		return o.extents, nil
+	}
+	list, err := o.img.Extents(ctx, 0, o.img.Size())
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		o.extents = append(o.extents, imagestore.Extent(e))
+	}
+	o.known = true
+	return o.extents, nil
+}
