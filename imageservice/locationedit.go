@@ -52,12 +52,13 @@ func (r *relocation) relocate(ctx context.Context, img *image.Image, e image.Edi
 	if e.Op == image.EditRemove {
 		rule = policy.DeleteImageLocation
 	}
-	switch err := r.svc.policy.Check(ctx, r.caller, rule, policy.ForImage(r.seen, "")); {
-	case !r.svc.locations.Edit:
+	if !r.svc.locations.Edit {
 		return image.Errorf(image.ErrForbidden, "It's not allowed to update locations if locations are invisible.")
-	case err != nil:
+	}
+	if err := r.svc.policy.Check(ctx, r.caller, rule, policy.ForImage(r.seen, "")); err != nil {
 		return err
-	case img.Status != image.Active && (img.Status != image.Queued || e.Op == image.EditRemove):
+	}
+	if img.Status != image.Active && (img.Status != image.Queued || e.Op == image.EditRemove) {
 		return image.Errorf(image.ErrConflict, "It's not allowed to %s locations if image status is %s.", e.Op, img.Status)
 	}
 	switch e.Op {
@@ -151,6 +152,9 @@ func (r *relocation) add(ctx context.Context, img *image.Image, add image.NewLoc
 	}
 	store, err := r.svc.adopterOf(ctx, add.URL)
 	if err != nil {
+		return err
+	}
+	if err := r.mayName(ctx, r.seen, add.URL); err != nil {
 		return err
 	}
 	f, err := r.svc.find(ctx, img, store, add.URL)

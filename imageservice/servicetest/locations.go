@@ -179,6 +179,7 @@ func editLocationsRefuses(t *testing.T, as func(image.Caller) Locating, urls Loc
 		{"another store", Owner, queued, locate("-", urls.A, "metadata", map[string]any{"store": "local"}), image.ErrInvalid},
 		{"a file of the server", Admin, queued, locate("-", "file:///etc/passwd"), image.ErrInvalid},
 		{"an unknown scheme", Owner, queued, locate("-", "gopher://info.cern.ch"), image.ErrInvalid},
+		{"a URL for services", Owner, queued, locate("-", urls.Shelf), image.ErrForbidden},
 		{"nothing there", Owner, queued, locate("-", urls.Missing), image.ErrInvalid},
 		{"a server that is away", Owner, queued, locate("-", urls.Offline), image.ErrStoreOffline},
 		{"another format", Owner, queued, locate("-", urls.QCOW2), image.ErrUnsupportedContent},
