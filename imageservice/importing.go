@@ -241,6 +241,9 @@ func addCopy(img *image.Image, result ingest.Result) error {
 		img.HashAlgo == result.HashAlgo && img.HashValue != result.HashValue || img.Checksum != "" && img.Checksum != result.Checksum {
 		return image.Errorf(image.ErrCorrupt, "The data in store %q is corrupt: it is not what was uploaded.", img.Locations[0].Store)
 	}
+	if img.HashValue == "" { // of data at a location that was not examined
+		img.Checksum, img.HashAlgo, img.HashValue = result.Checksum, result.HashAlgo, result.HashValue
+	}
 	img.Locations = append(img.Locations, result.Location)
 	return nil
 }
