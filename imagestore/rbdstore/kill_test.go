@@ -145,7 +145,7 @@ func TestKilledOSD(t *testing.T) {
 
 // Without a monitor the store opens, says that it is offline, and works as soon as there is one.
 func TestClusterAwayAtTheStart(t *testing.T) {
-	c := testservers.OwnCeph(t)
+	c := testservers.SharedCeph(t)
 	known := config(c)
 	loc := put(t, openStore(t, known), storetest.Random(100))
 	must(t, c.StopMon())
