@@ -195,12 +195,7 @@ func TestGoesOnWithTheFirstCopy(t *testing.T) {
 	}()
 	srv.Close()
 	next := newLab(t, db, dir, nil)
-	for _, step := range []func(context.Context) error{next.svc.BuryOthers, next.svc.SweepStores, next.svc.SweepUploads, next.svc.CollectGarbage} {
-		if err := step(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-	next.work()
+	next.takeOver()
 	next.check(id, everywhere)
 }
 

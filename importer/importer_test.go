@@ -550,6 +550,17 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// takeOver does what a process does that comes after another one, and goes on with its work.
+func (l *lab) takeOver() {
+	l.t.Helper()
+	for _, step := range []func(context.Context) error{l.svc.BuryOthers, l.svc.SweepStores, l.svc.SweepUploads, l.svc.CollectGarbage} {
+		if err := step(l.t.Context()); err != nil {
+			l.t.Errorf("sweep: %v", err)
+		}
+	}
+	l.work()
+}
+
 func faultLife(t *testing.T, what string, imp image.Import, faulty, db metadata.DB, dir string, wrap wrapper) {
 	t.Helper()
 	l := newLab(t, faulty, dir, wrap)
@@ -571,12 +582,7 @@ func faultLife(t *testing.T, what string, imp image.Import, faulty, db metadata.
 	l.svc.RunTask(ctx, l.imp.run) // what fails here is the next one's
 
 	next := newLab(t, db, dir, nil)
-	for _, step := range []func(context.Context) error{next.svc.BuryOthers, next.svc.SweepStores, next.svc.SweepUploads, next.svc.CollectGarbage} {
-		if err := step(ctx); err != nil {
-			t.Errorf("%s: sweep: %v", what, err)
-		}
-	}
-	next.work()
+	next.takeOver()
 	if err := next.svc.CollectGarbage(ctx); err != nil {
 		t.Errorf("%s: %v", what, err)
 	}

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -61,12 +60,7 @@ func TestFaultsOfATaskThatMakesAnImage(t *testing.T) {
 			accepted := err == nil
 			l.svc.RunTask(t.Context(), l.imp.run) // what fails here is the next one's
 			next := newLab(t, db.DB, dir, nil)
-			for _, step := range []func(context.Context) error{next.svc.BuryOthers, next.svc.SweepStores, next.svc.SweepUploads, next.svc.CollectGarbage} {
-				if err := step(t.Context()); err != nil {
-					t.Error(err)
-				}
-			}
-			next.work()
+			next.takeOver()
 			img, err := next.Get(t.Context(), id)
 			if err == nil {
 				next.checkData(img, data)
