@@ -57,8 +57,8 @@ func TestContextEndsCalls(t *testing.T) {
 // Nothing waits longer than the timeout, and all goes on when the OSD does.
 func TestTimeout(t *testing.T) {
 	c := testservers.SharedCeph(t)
-	p := connect(t, c, "images", func(cfg *Config) { cfg.Timeout = time.Second }).Pool("images")
-	name := newImage(t, p)
+	name := newImage(t, connect(t, c, "images", nil).Pool("images"))
+	p := connect(t, c, "images", func(cfg *Config) { cfg.Timeout = 3 * time.Second }).Pool("images")
 	i := open(t, p, name, "snap", Watched)
 	w := open(t, p, name, "", Writable)
 	must(t, w.WriteAt(t.Context(), []byte("x"), 0)) // takes the lock

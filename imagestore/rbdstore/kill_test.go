@@ -149,7 +149,7 @@ func TestClusterAwayAtTheStart(t *testing.T) {
 	known := config(c)
 	loc := put(t, openStore(t, known), storetest.Random(100))
 	must(t, c.StopMon())
-	known.Timeout, known.FSID = time.Second, c.FSID
+	known.Timeout, known.FSID = 2*time.Second, c.FSID
 	s := openStore(t, known)
 	obj := storetest.NewObject()
 	if got, want := s.Locate(obj).URL, "rbd://"+c.FSID+"/images/"+obj.Name+"/snap"; got != want {
@@ -203,10 +203,10 @@ func TestPausedOSD(t *testing.T) {
 	wantData(t, openReader(t, s, loc), data)
 
 	cfg := config(c)
-	cfg.Timeout = time.Second
+	cfg.Timeout = 3 * time.Second
 	hasty := openStore(t, cfg)
 	src = storetest.NewSource(data, 1<<20)
-	var resume func()
+	resume := func() {}
 	gate(src, 5, func() {
 		resume, err = c.PauseOSD()
 		must(t, err)
