@@ -105,6 +105,53 @@ func TestImportOfOneStore(t *testing.T) {
 	}
 }
 
+// beforeTask is a database that calls a function before its next Update.
+type beforeTask struct {
+	metadata.DB
+	call func()
+}
+
+func (db *beforeTask) Update(ctx context.Context, fn func(metadata.WriteTx) error) error {
+	if call := db.call; call != nil {
+		db.call = nil
+		call()
+	}
+	return db.DB.Update(ctx, fn)
+}
+
+// TestDeletedWhileTaken deletes the image of a task that is just being taken up: that is no error, and the next task need not wait.
+func TestDeletedWhileTaken(t *testing.T) {
+	dir := t.TempDir()
+	db := &beforeTask{DB: openDB(t, dir)}
+	svc := openImports(t, db, dir, nil)
+	s := session{svc.As(admin)}
+	var ids []image.ID
+	for range 2 {
+		ids = append(ids, queued(t, s).ID)
+		if err := s.Import(t.Context(), ids[len(ids)-1], image.Import{Method: image.ImportURL, URL: "http://good"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.call = func() {
+		if err := s.Delete(t.Context(), ids[0]); err != nil {
+			t.Error(err)
+		}
+	}
+	var reached bool
+	for i := 0; i < 3 && !reached; i++ { // the cancelled one, that again to end it, the other one
+		ran, err := svc.RunTask(t.Context(), func(ctx context.Context, task *image.Task) error {
+			reached = task.ImageID == ids[1]
+			return svc.EndImport(ctx, task, &image.ImportPlan{}, true, "gone")
+		})
+		if !ran || err != nil {
+			t.Fatalf("RunTask = %v, %v", ran, err)
+		}
+	}
+	if !reached {
+		t.Error("the task behind the cancelled one was not reached")
+	}
+}
+
 // TestStealing takes the place of a copy that has stood still for too long; who worked on it does nothing more.
 func TestStealing(t *testing.T) {
 	var ahead time.Duration

@@ -92,12 +92,16 @@ func (s *Service) cancelTasksOf(id image.ID) {
 // errTaskTaken is told to who works on a task that is his no more: nothing of it is his business from then on.
 var errTaskTaken = errors.New("somebody else has the task now")
 
-// RunTask calls run with the oldest task that nobody works on, and reports whether there was one. The task is this process's
-// until run returns; a process that ends in between leaves it to the next. run gets a copy that is its own.
+// RunTask calls run with the oldest task that nobody works on, and reports whether there was one, even if it was cancelled before
+// run was called. The task is this process's until run returns; a process that ends in between leaves it to the next. run gets a
+// copy that is its own.
 func (s *Service) RunTask(ctx context.Context, run func(context.Context, *image.Task) error) (ran bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	task, err := s.takeTask(ctx, cancel)
+	if err != nil && context.Cause(ctx) == errTaskTaken { // while it was taken; there may be others
+		return true, nil
+	}
 	if err != nil || task == nil {
 		return false, err
 	}
