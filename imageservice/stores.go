@@ -28,8 +28,12 @@ func (s *Service) Stores() []StoreInfo {
 			continue
 		}
 		_, writes := e.Store.(imagestore.Writer)
+		properties := e.Properties
+		if d, ok := e.Store.(imagestore.Described); ok {
+			properties = d.Properties()
+		}
 		infos = append(infos, StoreInfo{ID: e.ID, Description: e.Description, Default: e.Default, ReadOnly: !writes, Weight: e.Weight,
-			Type: e.Type, Properties: e.Properties})
+			Type: e.Type, Properties: properties})
 	}
 	return infos
 }

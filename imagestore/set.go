@@ -29,7 +29,7 @@ type Entry struct {
 	Weight      int  // the higher, the earlier it is read
 
 	Type       string         // of the backend, such as "file"
-	Properties map[string]any // how it is configured, for operators; no secrets
+	Properties map[string]any // how it is configured, for operators; no secrets; a Described store tells it itself
 }
 
 // A Set is all stores of a daemon. It does not change.

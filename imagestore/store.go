@@ -101,6 +101,12 @@ type Measured interface {
 	Space(ctx context.Context) (Space, error)
 }
 
+// A Described store tells operators how it is configured and what it found out about itself, without secrets.
+type Described interface {
+	// Properties does no I/O.
+	Properties() map[string]any
+}
+
 // An Auditor lists what lies in a store, so that rows without bytes and bytes without rows can be told.
 type Auditor interface {
 	// Audit calls found for everything below the store's directories: objects, and what is foreign there.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -268,6 +269,38 @@ func TestCheck(t *testing.T) {
 		if _, err := Open(cfg); err == nil {
 			t.Errorf("Open(%+v) succeeds", cfg)
 		}
+	}
+}
+
+// The cluster of a new store is remembered before anything is written to it, and told to operators from then on.
+func TestClusterIsRemembered(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	cfg := config(c)
+	var saved []string
+	failing := errors.New("the disk is full")
+	cfg.SaveFSID = func(_ context.Context, fsid string) error {
+		saved = append(saved, fsid)
+		return failing
+	}
+	s := emptyStore(t, cfg)
+	_, err := s.Put(t.Context(), storetest.NewObject(), storetest.NewSource(nil, 1))
+	if !errors.Is(err, image.ErrStoreOffline) || !errors.Is(err, failing) {
+		t.Errorf("Put while the cluster cannot be remembered = %v, want %v and %v", err, image.ErrStoreOffline, failing)
+	}
+	wantNothing(t, s)
+	want := map[string]any{"pool": "images", "chunk_size": int64(DefaultObjectSize), "thin_provisioning": true}
+	if got := s.Properties(); !maps.Equal(got, want) {
+		t.Errorf("Properties = %v, want %v", got, want)
+	}
+	failing, saved = nil, nil
+	put(t, s, storetest.Random(10))
+	put(t, s, storetest.Random(10))
+	if !slices.Equal(saved, []string{c.FSID}) {
+		t.Errorf("saved %v, want %s once", saved, c.FSID)
+	}
+	want["fsid"] = c.FSID
+	if got := s.Properties(); !maps.Equal(got, want) {
+		t.Errorf("Properties = %v, want %v", got, want)
 	}
 }
 

@@ -33,20 +33,24 @@ type Config struct {
 	Timeout time.Duration // after which a cluster that gives no answer is away; 0 means 30 s
 
 	// FSID is the cluster that the store was in when it was used before, "" if it never was. Another one is refused.
-	FSID       string
+	FSID string
+	// SaveFSID is called with the id of the cluster when the store reaches one for the first time, before it writes anything; the
+	// store is offline while that fails. nil keeps the id nowhere.
+	SaveFSID   func(ctx context.Context, fsid string) error
 	ObjectSize int64 // bytes, a power of two from 4 KiB to 32 MiB; 0 means DefaultObjectSize
 	// TrashInUse lets Delete succeed for an image with clones: it goes to the pool's trash until they are gone.
 	TrashInUse bool
 	Logger     *slog.Logger // nil discards
 }
 
-// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor and a Sweeper.
+// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor, Described and a Sweeper.
 type Store struct {
 	id         string
 	user       string
 	name       string // of the pool
 	objectSize int64
 	trashInUse bool
+	save       func(ctx context.Context, fsid string) error
 	log        *slog.Logger
 	cluster    *rbd.Cluster
 	pool       *rbd.Pool
@@ -79,6 +83,7 @@ func Open(cfg Config) (*Store, error) {
 		name:       cfg.Pool,
 		objectSize: size,
 		trashInUse: cfg.TrashInUse,
+		save:       cfg.SaveFSID,
 		log:        cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).With("store", cfg.ID),
 		cluster:    cluster,
 		pool:       cluster.Pool(cfg.Pool),
@@ -122,8 +127,24 @@ func (s *Store) identity(ctx context.Context) (string, error) {
 	if known != "" && fsid != known {
 		return "", fmt.Errorf("store %s: the cluster is %s, and the data lies in %s: %w", s.id, fsid, known, image.ErrStoreOffline)
 	}
+	if known == "" && s.save != nil {
+		if err := s.save(ctx, fsid); err != nil {
+			return "", fmt.Errorf("store %s: %w: remember its cluster: %w", s.id, image.ErrStoreOffline, err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fsid, s.compared = fsid, true
 	return fsid, nil
+}
+
+// Properties implements imagestore.Described, in the words of Glance. The fsid is left out while the cluster was never reached.
+func (s *Store) Properties() map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := map[string]any{"pool": s.name, "chunk_size": s.objectSize, "thin_provisioning": true}
+	if s.fsid != "" {
+		p["fsid"] = s.fsid
+	}
+	return p
 }
