@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -221,7 +222,7 @@ func secretFrom(secret image.Secret, file string) (image.Secret, error) {
 }
 
 // tryFiles reads what the configuration names, as a start does, so that check finds what is wrong with it.
-func (cfg *Config) tryFiles(log *slog.Logger) error {
+func (cfg *Config) tryFiles(ctx context.Context, log *slog.Logger) error {
 	_, authErr := cfg.openAuth(log)
 	rules, _, policyErr := cfg.Policy.open(log)
 	if policyErr == nil {
@@ -233,5 +234,5 @@ func (cfg *Config) tryFiles(log *slog.Logger) error {
 	if authErr == nil { // which it would repeat
 		_, quotaErr = cfg.openQuotas(log)
 	}
-	return errors.Join(authErr, policyErr, tlsErr, signaturesErr, quotaErr, cfg.tryEvents())
+	return errors.Join(authErr, policyErr, tlsErr, signaturesErr, quotaErr, cfg.tryEvents(), cfg.tryStores(ctx))
 }

@@ -168,13 +168,18 @@ func (cfg *Config) checkStores() error {
 			s.Type = storeFile
 			cfg.Stores[id] = s
 		}
+		if s.Type != storeRBD && s.inCeph() {
+			wrong = append(wrong, fmt.Errorf("stores.%s: pool, user, conf, keyring, object_size and trash are for stores of the type %s", id, storeRBD))
+		}
 		switch s.Type {
 		case storeFile:
 			wrong = append(wrong, s.checkFile(id))
 		case storeHTTP:
 			wrong = append(wrong, cfg.checkHTTP(id, s))
+		case storeRBD:
+			wrong = append(wrong, s.checkRBD(id))
 		default:
-			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of %s, %s", id, s.Type, storeFile, storeHTTP))
+			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of %s, %s, %s", id, s.Type, storeFile, storeHTTP, storeRBD))
 		}
 		for _, p := range s.directories() {
 			if !filepath.IsAbs(p.Path) {
@@ -209,6 +214,27 @@ func (s StoreConfig) checkFile(id string) error {
 	}
 	if len(s.AllowedHosts) > 0 || s.Requests != 0 || s.Timeout != 0 {
 		wrong = append(wrong, fmt.Errorf("stores.%s: allowed_hosts, requests and timeout are for stores of the type %s", id, storeHTTP))
+	}
+	return errors.Join(wrong...)
+}
+
+// inCeph tells whether a key is set that only a store in a pool of Ceph has.
+func (s StoreConfig) inCeph() bool {
+	return s.Pool != "" || s.User != "" || s.Conf != "" || s.Keyring != "" || s.ObjectSize != 0 || s.Trash
+}
+
+func (s StoreConfig) checkRBD(id string) error {
+	var wrong []error
+	if s.Pool == "" || s.User == "" {
+		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s needs a pool and a user", id, storeRBD))
+	}
+	if len(s.directories()) > 0 || s.MinFree != 0 || len(s.AllowedHosts) > 0 || s.Requests != 0 {
+		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s has no path, paths, min_free, allowed_hosts or requests", id, storeRBD))
+	}
+	for _, path := range []string{s.Conf, s.Keyring} {
+		if path != "" && !filepath.IsAbs(path) {
+			wrong = append(wrong, fmt.Errorf("stores.%s: %q is no absolute path", id, path))
+		}
 	}
 	return errors.Join(wrong...)
 }

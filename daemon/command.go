@@ -107,7 +107,7 @@ func checkCommand(f *flags) *cobra.Command {
 				err = cfg.finish()
 			}
 			if err == nil {
-				err = cfg.tryFiles(newLogger(cfg.Log, cmd.ErrOrStderr()))
+				err = cfg.tryFiles(cmd.Context(), newLogger(cfg.Log, cmd.ErrOrStderr()))
 			}
 			if err != nil {
 				return err

@@ -77,7 +77,15 @@ type StoreConfig struct {
 	// Of stores that read from web servers.
 	AllowedHosts []string `toml:"allowed_hosts"`
 	Requests     int      `toml:"requests"` // at once, 0 for 16
-	Timeout      Duration `toml:"timeout"`  // of one request, 0 for a minute
+	Timeout      Duration `toml:"timeout"`  // of one request, 0 for a minute; of Ceph's answers, 0 for 30 seconds
+
+	// Of stores in a pool of Ceph.
+	Pool       string `toml:"pool"`
+	User       string `toml:"user"`
+	Conf       string `toml:"conf"`        // "" for where Ceph looks
+	Keyring    string `toml:"keyring"`     // "" for what the configuration of Ceph says
+	ObjectSize Size   `toml:"object_size"` // 0 for 8 MiB
+	Trash      bool   `toml:"trash"`       // for images with clones
 }
 
 // StorePath is one of several directories of a file store.

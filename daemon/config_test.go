@@ -197,6 +197,21 @@ func TestCheck(t *testing.T) {
 		{"hosts of a disk", func(c *Config) {
 			c.Stores = map[string]StoreConfig{"a": {Path: "/a", AllowedHosts: []string{"example.org"}}}
 		}, "are for stores of the type http"},
+		{"a pool of Ceph", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images", User: "images", Conf: "/etc/ceph/ceph.conf", Trash: true}}
+		}, ""},
+		{"a pool without a user", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images"}}
+		}, "needs a pool and a user"},
+		{"a directory in Ceph", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images", User: "images", Path: "/a"}}
+		}, "has no path"},
+		{"a keyring somewhere", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images", User: "images", Keyring: "keyring"}}
+		}, "no absolute path"},
+		{"the pool of a disk", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a", Pool: "images"}}
+		}, "are for stores of the type rbd"},
 		{"negative repetitions", func(c *Config) { c.Images.HTTPRetries = -1 }, "images.http_retries"},
 		{"two defaults", func(c *Config) {
 			c.Stores = map[string]StoreConfig{"a": {Type: "file", Path: "/a"}, "b": {Type: "file", Path: "/b"}}
@@ -349,7 +364,7 @@ func TestTryEvents(t *testing.T) {
 		if err := cfg.finish(); err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
-		if err := cfg.tryFiles(slog.New(slog.DiscardHandler)); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+		if err := cfg.tryFiles(t.Context(), slog.New(slog.DiscardHandler)); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}

@@ -49,6 +49,8 @@ func (cfg *Config) openStore(ctx context.Context, id string, sc StoreConfig, db 
 		return openFileStore(ctx, id, sc, db, log)
 	case storeHTTP:
 		return cfg.openHTTPStore(id, sc, log)
+	case storeRBD:
+		return openRBDStore(ctx, id, sc, db, log)
 	}
 	return nil, fmt.Errorf("there is no type %q", sc.Type)
 }
@@ -57,6 +59,7 @@ func (cfg *Config) openStore(ctx context.Context, id string, sc StoreConfig, db 
 const (
 	storeFile = "file"
 	storeHTTP = "http"
+	storeRBD  = "rbd"
 )
 
 // outgoing returns the filter of what the store asks for: that of all requests, but for the hosts if it has some of its own.
@@ -83,23 +86,32 @@ func openFileStore(ctx context.Context, id string, sc StoreConfig, db metadata.D
 	for _, p := range sc.directories() {
 		cfg.Dirs = append(cfg.Dirs, filestore.Dir{Path: p.Path, Priority: p.Priority})
 	}
-	err := db.View(ctx, func(tx metadata.Tx) (err error) {
-		cfg.UUID, err = tx.StoreIdentity(id)
-		return err
-	})
-	if err != nil {
+	var err error
+	if cfg.UUID, err = identityOf(ctx, db, id); err != nil {
 		return nil, err
 	}
 	store, err := filestore.Open(cfg)
 	if err != nil || store.UUID() == cfg.UUID {
 		return store, err
 	}
-	err = db.Update(ctx, func(tx metadata.WriteTx) error { return tx.SaveStoreIdentity(id, store.UUID()) })
-	if err != nil {
+	if err := saveIdentity(ctx, db, id, store.UUID()); err != nil {
 		store.Close()
 		return nil, err
 	}
 	return store, nil
+}
+
+// identityOf returns what tells a store from all others, "" before its first use.
+func identityOf(ctx context.Context, db metadata.DB, id string) (identity string, err error) {
+	err = db.View(ctx, func(tx metadata.Tx) (err error) {
+		identity, err = tx.StoreIdentity(id)
+		return err
+	})
+	return identity, err
+}
+
+func saveIdentity(ctx context.Context, db metadata.DB, id, identity string) error {
+	return db.Update(ctx, func(tx metadata.WriteTx) error { return tx.SaveStoreIdentity(id, identity) })
 }
 
 // properties tells operators how a store is configured, in the words that clients know.
