@@ -47,6 +47,7 @@ var outcomes = []struct {
 	hint string
 }{
 	{client.ErrUnreachable, exitUnreachable, "is vitrined running there? --endpoint or VITRINE_ENDPOINT choose another server"},
+	{client.ErrNoCache, exitNotFound, ""},
 	{image.ErrNotFound, exitNotFound, "vitrine image list shows what there is"},
 	{image.ErrGone, exitNotFound, ""},
 	{image.ErrUnauthorized, exitRefused, "--user, --os-cloud, VITRINE_TOKEN or the variables OS_* say who you are"},

@@ -32,7 +32,7 @@ func newRoot(a *app) *cobra.Command {
 	a.login.register(flags)
 	flags.BoolVar(&a.json, "json", false, "write JSON: the documents of the Image API")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress bar and no remarks")
-	root.AddCommand(imageCommand(a), metadefCommand(a), taskCommand(a), storeCommand(a), quotaCommand(a), statusCommand(a), versionCommand(a), commanddoc.ManCommand("1"))
+	root.AddCommand(imageCommand(a), metadefCommand(a), taskCommand(a), storeCommand(a), cacheCommand(a), quotaCommand(a), statusCommand(a), versionCommand(a), commanddoc.ManCommand("1"))
 	root.InitDefaultCompletionCmd() // for the reference
 	return root
 }
