@@ -168,6 +168,10 @@ func TestLocationExamined(t *testing.T) {
 			if err := l.Reactivate(t.Context(), id); !errors.Is(err, image.ErrForbidden) {
 				t.Errorf("Reactivate = %v, want %v", err, image.ErrForbidden)
 			}
+			err := l.svc.Audit(t.Context(), func(f imageservice.Finding) { t.Errorf("the audit finds %+v", f) })
+			if err != nil {
+				t.Error(err)
+			}
 			if err := l.Delete(t.Context(), id); err != nil {
 				t.Error(err)
 			}

@@ -135,6 +135,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckOfRefusedData: an image whose data was refused once all of it had been read is deactivated and has none.
+func TestCheckOfRefusedData(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vitrine.db")
+	db := open(t, path)
+	id := fill(t, db, 1)[0].ID
+	err := db.Update(ctx, func(tx metadata.WriteTx) error {
+		img, err := tx.Image(id)
+		if err != nil {
+			return err
+		}
+		img.Status, img.Locations = image.Deactivated, nil
+		return tx.SaveImage(img)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := check(t, path); len(problems) > 0 {
+		t.Errorf("problems: %q", problems)
+	}
+}
+
 // TestCheckCounts breaks every image: a few are named and the others counted.
 func TestCheckCounts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vitrine.db")
