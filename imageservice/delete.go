@@ -8,6 +8,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
 )
@@ -18,7 +19,7 @@ const closing = 500 * time.Millisecond
 
 // Delete removes an image: first the record, then the bytes; the id is never used again. An upload under way ends.
 // Errors: image.ErrForbidden when it is protected, image.ErrInUse when it is open through the mount (unless the
-// service puts such images into the trash), image.ErrInvalid when its status does not allow it.
+// service puts such images into the trash) or cloned, image.ErrInvalid when its status does not allow it.
 func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 	defer s.record(ctx, onImage(events.Delete, id), &err)
 	var number int64
@@ -30,6 +31,9 @@ func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 		}
 		if seen.Protected {
 			return image.Errorf(image.ErrForbidden, "Image %s is protected and cannot be deleted.", id)
+		}
+		if err := s.svc.checkClones(ctx, id, seen.Locations); err != nil {
+			return err
 		}
 		if number = seen.Number; !s.svc.trash {
 			s.svc.holds.waitIdle(ctx, number, closing)
@@ -45,6 +49,31 @@ func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 	s.svc.stopUploads(context.WithoutCancel(ctx), number)
 	s.svc.cancelTasksOf(id)
 	s.svc.collectOf(context.WithoutCancel(ctx), number, id)
+	return nil
+}
+
+// checkClones refuses to remove data that has clones. A store that cannot tell now keeps such data by itself.
+// Error: image.ErrInUse.
+func (s *Service) checkClones(ctx context.Context, id image.ID, locations []image.Location) error {
+	var users []string
+	for _, loc := range locations {
+		store, _ := s.stores.Get(loc.Store)
+		c, ok := store.(imagestore.Cloneable)
+		if !ok {
+			continue
+		}
+		clones, err := c.Clones(ctx, loc)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			s.log.WarnContext(ctx, "cannot tell whether data to be deleted has clones", "image_id", id, "store", loc.Store, "error", err)
+		}
+		users = append(users, clones...)
+	}
+	if len(users) > 0 {
+		return &image.InUseError{ID: id, Users: users}
+	}
 	return nil
 }
 

@@ -101,6 +101,13 @@ type Measured interface {
 	Space(ctx context.Context) (Space, error)
 }
 
+// A Cloneable store holds data on which others build copies without this daemon's knowledge.
+type Cloneable interface {
+	// Clones tells, in words for a person, what is built on the data, if it keeps Delete from removing it.
+	// Errors: image.ErrStoreOffline, image.ErrDataMissing.
+	Clones(ctx context.Context, loc image.Location) ([]string, error)
+}
+
 // A Described store tells operators how it is configured and what it found out about itself, without secrets.
 type Described interface {
 	// Properties does no I/O.

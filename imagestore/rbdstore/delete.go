@@ -32,6 +32,27 @@ func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 	return s.failure(err)
 }
 
+// Clones implements imagestore.Cloneable. Snapshots of others count as well.
+func (s *Store) Clones(ctx context.Context, loc image.Location) ([]string, error) {
+	if s.trashInUse {
+		return nil, nil
+	}
+	name, err := s.resolve(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	img, err := s.pool.Open(ctx, name, "", rbd.Unnoticed)
+	if err != nil {
+		return nil, s.failure(err)
+	}
+	defer img.Close(ctx)
+	users, err := s.users(ctx, img)
+	if err != nil {
+		return nil, s.failure(err)
+	}
+	return users, nil
+}
+
 // remove removes an image or moves it to the trash. One that is gone is no error.
 func (s *Store) remove(ctx context.Context, name string) error {
 	img, err := s.pool.Open(ctx, name, "", rbd.Writable)
