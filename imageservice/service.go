@@ -90,7 +90,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	uploads map[string]context.CancelCauseFunc // running in this process, by upload id
-	swept   map[string]bool                    // stores by id, see SweepStores
+	swept   map[string]time.Time               // when, by the id of the store; see SweepStores
 	growths map[string]*growth                 // of those among them whose size is unknown, and limited by a quota
 }
 
@@ -109,7 +109,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc), swept: make(map[string]bool),
+		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc), swept: make(map[string]time.Time),
 		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	if err := s.checkImports(); err != nil {
 		return nil, err

@@ -48,12 +48,13 @@ func (s *Session) StoresDetail(ctx context.Context) (_ []StoreInfo, err error) {
 }
 
 // SweepStores removes from the stores what writes left that never got a name: from each once, and again when it could not be
-// done or a later write may have left something. Call it before the first upload, and now and then: a store may be away.
+// done, when a later write may have left something, and at its time if the store is imagestore.Recurrent. Call it before the
+// first upload, and now and then: a store may be away.
 func (s *Service) SweepStores(ctx context.Context) error {
 	var failed []error
 	for _, e := range s.stores.Entries() {
 		sweeper, ok := e.Store.(imagestore.Sweeper)
-		if !ok || !s.sweepDue(e.ID) {
+		if !ok || !s.sweepDue(e) {
 			continue
 		}
 		removed, err := sweeper.Sweep(ctx)
@@ -69,17 +70,22 @@ func (s *Service) SweepStores(ctx context.Context) error {
 }
 
 // sweepDue reports whether the store must be swept, and counts it as swept from now on.
-func (s *Service) sweepDue(store string) bool {
+func (s *Service) sweepDue(e imagestore.Entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due := !s.swept[store]
-	s.swept[store] = true
-	return due
+	now := s.now()
+	last, swept := s.swept[e.ID]
+	r, recurs := e.Store.(imagestore.Recurrent)
+	if swept && (!recurs || now.Sub(last) < r.SweepEvery()) {
+		return false
+	}
+	s.swept[e.ID] = now
+	return true
 }
 
 // unswept says that something may lie in the store that a sweep would remove.
 func (s *Service) unswept(store string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.swept[store] = false
+	delete(s.swept, store)
 }

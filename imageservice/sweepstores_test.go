@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -75,6 +76,32 @@ func TestStoresAreSweptWhereSomethingMayBeLeft(t *testing.T) {
 	here.away = false
 	sweep(nil, 2, 3)
 	sweep(nil, 2, 3)
+}
+
+// recurrent is a store that wants to be swept every hour.
+type recurrent struct{ *sweeps }
+
+func (recurrent) SweepEvery() time.Duration { return time.Hour }
+
+// TestStoresAreSweptAtTheirTime where nothing tells that something was left.
+func TestStoresAreSweptAtTheirTime(t *testing.T) {
+	dir := t.TempDir()
+	store := recurrent{&sweeps{Writer: openFiles(t, "here", filepath.Join(dir, "here"))}}
+	now := time.Now()
+	svc := openWith(t, imageservice.Config{DB: openDB(t, dir), Now: func() time.Time { return now }},
+		imagestore.Entry{ID: "here", Store: store, Default: true})
+	for _, tt := range []struct {
+		after time.Duration
+		away  bool
+		want  int // sweeps so far
+	}{
+		{0, false, 1}, {59 * time.Minute, false, 1}, {time.Minute, true, 2}, {time.Minute, false, 3}, {time.Minute, false, 3}, {time.Hour, false, 4},
+	} {
+		now, store.away = now.Add(tt.after), tt.away
+		if err := svc.SweepStores(t.Context()); (err != nil) != tt.away || store.n != tt.want {
+			t.Errorf("SweepStores %s later = %v, %d sweeps so far, want %d", tt.after, err, store.n, tt.want)
+		}
+	}
 }
 
 // TestErrorsNameTheStoreOnce asks for everything while the disk is away.

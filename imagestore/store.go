@@ -5,6 +5,7 @@ package imagestore
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 )
@@ -106,6 +107,12 @@ type Cloneable interface {
 	// Clones tells, in words for a person, what is built on the data, if it keeps Delete from removing it.
 	// Errors: image.ErrStoreOffline, image.ErrDataMissing.
 	Clones(ctx context.Context, loc image.Location) ([]string, error)
+}
+
+// A Recurrent Sweeper may find something after writes and deletions that succeeded, and what other daemons left.
+type Recurrent interface {
+	Sweeper
+	SweepEvery() time.Duration // after which the next sweep is due
 }
 
 // A Described store tells operators how it is configured and what it found out about itself, without secrets.

@@ -147,7 +147,13 @@ func TestDeleteWithClones(t *testing.T) {
 			if !errors.As(err, &inUse) || !slices.Equal(inUse.Users, []string{want}) || string(inUse.ID) != imageOf(loc) {
 				t.Errorf("kind %s: Delete = %v, want in use, %s", kind, err, want)
 			}
+			if clones, err := st.Clones(t.Context(), loc); err != nil || !slices.Equal(clones, []string{want}) {
+				t.Errorf("kind %s: Clones = %q, %v, want %q", kind, clones, err, want)
+			}
 			wantStored(t, s, loc, data)
+		}
+		if clones, err := trashing.Clones(t.Context(), loc); err != nil || len(clones) > 0 {
+			t.Errorf("kind %s: Clones where they keep nothing = %q, %v", kind, clones, err)
 		}
 		must(t, trashing.Delete(t.Context(), loc))
 		_, err := openStore(t, config(c)).Open(t.Context(), loc)
@@ -166,6 +172,27 @@ func TestDeleteWithClones(t *testing.T) {
 		}
 		wantNothing(t, s)
 	}
+}
+
+// A sweep looks at a finished image once, and forgets it with the image.
+func TestSweepKnowsFinishedImages(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	s := emptyStore(t, config(c))
+	loc := put(t, s, storetest.Random(100))
+	half := storetest.NewObject().Name
+	must(t, s.pool.Create(t.Context(), half, 1<<20, 1<<20))
+	sweep := func(want ...string) {
+		t.Helper()
+		removed, err := s.Sweep(t.Context())
+		if got := slices.Sorted(maps.Keys(s.finished)); err != nil || removed != 0 || !slices.Equal(got, want) {
+			t.Errorf("Sweep = %d, %v, and knows %v as finished, want %v", removed, err, got, want)
+		}
+	}
+	sweep(imageOf(loc))
+	sweep(imageOf(loc))
+	must(t, s.Delete(t.Context(), loc))
+	must(t, s.pool.Remove(t.Context(), half))
+	sweep()
 }
 
 // Snapshots that others made keep an image.

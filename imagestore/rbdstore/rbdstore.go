@@ -43,7 +43,7 @@ type Config struct {
 	Logger     *slog.Logger // nil discards
 }
 
-// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor, Described and a Sweeper.
+// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor, Cloneable, Described and Recurrent.
 type Store struct {
 	id         string
 	user       string
@@ -55,8 +55,9 @@ type Store struct {
 	cluster    *rbd.Cluster
 	pool       *rbd.Pool
 	images     cache
-	unnoticed  atomic.Bool   // the user may only read, so images are opened without a watch
-	ahead      chan struct{} // a token for each block read ahead
+	finished   map[string]bool // the images that a sweep need not look at again; guarded by mu
+	unnoticed  atomic.Bool     // the user may only read, so images are opened without a watch
+	ahead      chan struct{}   // a token for each block read ahead
 
 	mu       sync.Mutex
 	fsid     string // "" while unknown

@@ -5,6 +5,7 @@ package rbdstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/rbd"
@@ -21,12 +22,19 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	if err != nil {
 		return 0, s.failure(err)
 	}
+	s.mu.Lock()
+	before := s.finished
+	s.mu.Unlock()
+	finished := map[string]bool{}
 	var failed []error
 	for _, name := range names {
 		if !imagestore.IsObjectName(name) {
 			continue
 		}
-		left, err := s.isLeft(ctx, name)
+		done, left, err := before[name], false, error(nil)
+		if !done {
+			done, left, err = s.judge(ctx, name)
+		}
 		if left && err == nil {
 			err = s.remove(ctx, name)
 			removed++
@@ -34,9 +42,32 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 		if err != nil {
 			failed = append(failed, s.failure(err))
 		}
+		if done {
+			finished[name] = true
+		}
 	}
+	s.mu.Lock()
+	s.finished = finished
+	s.mu.Unlock()
 	n, err := s.emptyTrash(ctx)
 	return removed + n, errors.Join(append(failed, err)...)
+}
+
+// SweepEvery implements imagestore.Recurrent. After the first sweep only new images and the trash are looked at.
+func (s *Store) SweepEvery() time.Duration { return time.Hour }
+
+// judge tells whether an image is finished, and so for ever, or left by a writer that has died.
+func (s *Store) judge(ctx context.Context, name string) (finished, left bool, err error) {
+	_, kind, err := s.inspect(ctx, name)
+	switch {
+	case errors.Is(err, rbd.ErrNotFound):
+		return false, false, nil
+	case err != nil:
+		return false, false, err
+	case kind == unfinished:
+		left, err = s.isLeft(ctx, name)
+	}
+	return kind == "", left, err
 }
 
 // isLeft tells whether an image is unfinished and nobody writes it.
