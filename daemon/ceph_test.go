@@ -1,0 +1,336 @@
+//go:build ceph
+
+package daemon_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/daemon"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"github.com/vitrine-image/vitrine/internal/testdaemon"
+	"github.com/vitrine-image/vitrine/internal/testservers"
+)
+
+// withCeph is a configuration with a local store, the default, and one in the cluster.
+func withCeph(c *testservers.Ceph, dir string) string {
+	return fmt.Sprintf("[stores.local]\npath = %q\ndefault = true\n[stores.ceph]\ntype = \"rbd\"\npool = \"images\"\nuser = \"images\"\n"+
+		"conf = %q\nkeyring = %q\ntimeout = \"3s\"\n", filepath.Join(dir, "images"), c.Conf, c.Keyring("images"))
+}
+
+// newDiskIn makes an active image in a store.
+func newDiskIn(t *testing.T, c *client.Client, store string, data []byte) image.ID {
+	t.Helper()
+	id := newQueued(t, c)
+	if err := c.Upload(t.Context(), id, client.Upload{Body: bytes.NewReader(data), Size: int64(len(data)), Store: store}); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func fetchData(t *testing.T, c *client.Client, id image.ID) ([]byte, error) {
+	d, err := c.Download(t.Context(), id, client.DownloadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return io.ReadAll(d)
+}
+
+func wantDownload(t *testing.T, c *client.Client, id image.ID, want []byte) {
+	t.Helper()
+	if got, err := fetchData(t, c, id); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("Download gives %d bytes, %v, want the %d that were uploaded", len(got), err, len(want))
+	}
+}
+
+// wantLocations compares the URLs of an image, those below prefix by the prefix alone.
+func wantLocations(t *testing.T, c *client.Client, id image.ID, prefixes ...string) {
+	t.Helper()
+	locations, err := c.Locations(t.Context(), id)
+	var urls []string
+	for _, l := range locations {
+		urls = append(urls, l.URL)
+	}
+	slices.Sort(urls)
+	if err != nil || !slices.EqualFunc(urls, prefixes, strings.HasPrefix) {
+		t.Errorf("the locations are %v, %v, want %v", urls, err, prefixes)
+	}
+}
+
+func wantTask(t *testing.T, c *client.Client, id image.ID, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if task := waitForTask(t, c, id); task.Status != image.TaskSuccess {
+		t.Fatalf("the task is %+v", task)
+	}
+}
+
+// inPool runs rbd and returns what it prints, as JSON.
+func inPool(t *testing.T, c *testservers.Ceph, v any, args ...string) {
+	t.Helper()
+	out, err := c.RBD(t.Context(), "images", append(args, "--format", "json")...)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCephAndLocal takes images through both stores of one daemon, and looks at the pool as Nova does.
+func TestCephAndLocal(t *testing.T) {
+	testservers.Require(t, "fuse")
+	c := testservers.SharedCeph(t)
+	dir := t.TempDir()
+	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)})
+	data := slices.Concat(storetest.Random(8<<20), make([]byte, 32<<20), storetest.Random(777))
+	id := newDiskIn(t, d.Client, "ceph", data)
+	url := "rbd://" + c.FSID + "/images/" + string(id) + "/snap"
+	wantDownload(t, d.Client, id, data)
+	wantLocations(t, d.Client, id, url)
+	wantInPool(t, c, id, int64(len(data)))
+	readThroughMount(t, filepath.Join(d.Mount, "by-id", string(id)), data)
+
+	wantTask(t, d.Client, id, d.Client.Import(t.Context(), id, image.Import{Method: image.ImportCopy, Stores: []string{"local"}}))
+	wantLocations(t, d.Client, id, "file://", url)
+	wantHolesInFile(t, filepath.Join(dir, "images"), id, 9<<20)
+	if err := d.Client.DeleteCopy(t.Context(), "ceph", id); err != nil {
+		t.Fatal(err)
+	}
+	if names := poolNames(t, c); slices.Contains(names, string(id)) {
+		t.Errorf("the pool holds %v after the copy was deleted", names)
+	}
+	wantDownload(t, d.Client, id, data)
+	wantTask(t, d.Client, id, d.Client.Import(t.Context(), id, image.Import{Method: image.ImportCopy, Stores: []string{"ceph"}}))
+	if err := d.Client.DeleteCopy(t.Context(), "local", id); err != nil {
+		t.Fatal(err)
+	}
+	wantLocations(t, d.Client, id, "rbd://"+c.FSID+"/images/")
+	wantDownload(t, d.Client, id, data)
+
+	both := newQueued(t, d.Client)
+	if err := d.Client.Stage(t.Context(), both, client.Upload{Body: bytes.NewReader(data), Size: int64(len(data))}); err != nil {
+		t.Fatal(err)
+	}
+	wantTask(t, d.Client, both, d.Client.Import(t.Context(), both, image.Import{Method: image.ImportStaged, AllStores: true}))
+	wantLocations(t, d.Client, both, "file://", "rbd://"+c.FSID+"/images/"+string(both)+"/snap")
+	wantInPool(t, c, both, int64(len(data)))
+
+	stores, err := d.Client.StoreDetails(t.Context())
+	if err != nil || len(stores) != 2 {
+		t.Fatalf("StoreDetails = %+v, %v", stores, err)
+	}
+	p := stores[0].Properties
+	if stores[0].ID != "ceph" || stores[0].Type != "rbd" || stores[0].ReadOnly || p["pool"] != "images" || p["fsid"] != c.FSID ||
+		p["chunk_size"] != float64(8<<20) || p["thin_provisioning"] != true {
+		t.Errorf("the store in Ceph is told as %+v", stores[0])
+	}
+	wantKeptByClones(t, d, c, both)
+	for _, id := range []image.ID{id, both} {
+		if err := d.Client.Delete(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func poolNames(t *testing.T, c *testservers.Ceph) (names []string) {
+	t.Helper()
+	inPool(t, c, &names, "ls", "images")
+	return names
+}
+
+// wantInPool looks for what Nova clones: the protected snapshot, of the right size, with the holes that the data has.
+func wantInPool(t *testing.T, c *testservers.Ceph, id image.ID, size int64) {
+	t.Helper()
+	name := "images/" + string(id)
+	if names := poolNames(t, c); !slices.Contains(names, string(id)) {
+		t.Errorf("the pool holds %v and not %s", names, id)
+	}
+	var info struct{ Size int64 }
+	inPool(t, c, &info, "info", name)
+	var snaps []struct {
+		Name, Protected string
+		Size            int64
+	}
+	inPool(t, c, &snaps, "snap", "ls", name)
+	if info.Size != size || len(snaps) != 1 || snaps[0].Name != "snap" || snaps[0].Protected != "true" || snaps[0].Size != size {
+		t.Errorf("rbd tells %+v and %+v, want snap, protected, of %d bytes", info, snaps, size)
+	}
+	var extents []struct{ Offset, Length int64 }
+	inPool(t, c, &extents, "diff", name+"@snap")
+	written := int64(0)
+	for _, e := range extents {
+		written += e.Length
+	}
+	if written != 8<<20+777 {
+		t.Errorf("the image takes %d bytes in the pool: %v", written, extents)
+	}
+}
+
+// wantHolesInFile looks for the file of an image, and at what it takes.
+func wantHolesInFile(t *testing.T, dir string, id image.ID, most int64) {
+	t.Helper()
+	found := 0
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.Contains(path, string(id)) {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		found++
+		if taken := info.Sys().(*syscall.Stat_t).Blocks * 512; taken > most {
+			t.Errorf("%s takes %d bytes, want at most %d", path, taken, most)
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		t.Errorf("%d files of image %s below %s, %v", found, id, dir, err)
+	}
+}
+
+// readThroughMount reads at random places, and everything.
+func readThroughMount(t *testing.T, dir string, data []byte) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, "disk.raw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 50 {
+		off := rand.Int64N(int64(len(data)) - 1)
+		p := make([]byte, 1+rand.Int64N(min(100_000, int64(len(data))-off)))
+		if n, err := f.ReadAt(p, off); err != nil || !bytes.Equal(p, data[off:off+int64(n)]) {
+			t.Fatalf("ReadAt(%d bytes, %d) = %d, %v, or other bytes", len(p), off, n, err)
+		}
+	}
+	check := exec.CommandContext(t.Context(), "timeout", "-s", "KILL", "60", "sha512sum", "-c", "sha512sum")
+	check.Dir = dir
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("sha512sum: %v\n%s", err, out)
+	}
+}
+
+// wantKeptByClones clones an image as Nova does: neither it nor its copy in the pool can be deleted before the clone is.
+func wantKeptByClones(t *testing.T, d *testdaemon.Daemon, c *testservers.Ceph, id image.ID) {
+	t.Helper()
+	disk := "vms/" + string(id) + "_disk"
+	if _, err := c.RBD(t.Context(), "vms", "clone", "images/"+string(id)+"@snap", disk); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{"Delete": d.Client.Delete(t.Context(), id), "DeleteCopy": d.Client.DeleteCopy(t.Context(), "ceph", id)} {
+		if !errors.Is(err, image.ErrInUse) || !strings.Contains(err.Error(), "cloned") {
+			t.Errorf("%s of a cloned image = %v, want %v", what, err, image.ErrInUse)
+		}
+	}
+	if img, err := d.Client.Get(t.Context(), id); err != nil || img.Status != image.Active {
+		t.Errorf("the cloned image is %+v, %v", img, err)
+	}
+	if _, err := c.RBD(t.Context(), "vms", "rm", "--no-progress", disk); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCephAway serves all else while the cluster is away, before the start and later, and goes on once it is back.
+func TestCephAway(t *testing.T) {
+	c := testservers.OwnCeph(t)
+	dir := t.TempDir()
+	cfg := testdaemon.Config{Dir: dir, TOML: withCeph(c, dir)}
+	d, err := testdaemon.Launch(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := storetest.Random(1 << 20)
+	near, far := newDiskIn(t, d.Client, "local", data), newDiskIn(t, d.Client, "ceph", data)
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StopMon(); err != nil {
+		t.Fatal(err)
+	}
+	d = testdaemon.Start(t, cfg)
+	wantDownload(t, d.Client, near, data)
+	if _, err := fetchData(t, d.Client, far); !errors.Is(err, image.ErrStoreOffline) {
+		t.Errorf("Download from a cluster that is away = %v, want %v", err, image.ErrStoreOffline)
+	}
+	images := 0
+	for _, err := range d.Client.List(t.Context(), image.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		images++
+	}
+	if images != 2 {
+		t.Errorf("%d images are listed, want 2", images)
+	}
+	newDiskIn(t, d.Client, "local", data)
+	if err := c.StartMon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantBack(t, d, far, data)
+	later := newDiskIn(t, d.Client, "ceph", data)
+	c.KillOSD()
+	wantDownload(t, d.Client, near, data)
+	if _, err := fetchData(t, d.Client, later); !errors.Is(err, image.ErrStoreOffline) {
+		t.Errorf("Download without the OSD = %v, want %v", err, image.ErrStoreOffline)
+	}
+	if err := c.StartOSD(); err != nil {
+		t.Fatal(err)
+	}
+	wantBack(t, d, later, data)
+}
+
+// wantBack downloads an image as soon as its store is back, which says until then that it is away.
+func wantBack(t *testing.T, d *testdaemon.Daemon, id image.ID, data []byte) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		_, err := fetchData(t, d.Client, id)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, image.ErrStoreOffline) || time.Now().After(deadline) {
+			t.Fatalf("Download from a cluster that is back = %v", err)
+		}
+	}
+	wantDownload(t, d.Client, id, data)
+}
+
+// TestCheckReachesCeph says which store does not work, and why.
+func TestCheckReachesCeph(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	for user, want := range map[string]string{"images": "", "stranger": "does not allow"} {
+		dir := t.TempDir()
+		config := filepath.Join(dir, "vitrined.toml")
+		text := strings.ReplaceAll(withCeph(c, dir), `user = "images"`, fmt.Sprintf("user = %q", user))
+		text = strings.ReplaceAll(text, c.Keyring("images"), c.Keyring(user))
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := daemon.Command()
+		cmd.SetArgs([]string{"check", "--config", config, "--data", dir})
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		err := cmd.ExecuteContext(t.Context())
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "store ceph")) {
+			t.Errorf("check as %s = %v, want the store and %q", user, err, want)
+		}
+	}
+}
