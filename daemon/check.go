@@ -212,8 +212,8 @@ func (s StoreConfig) checkFile(id string) error {
 	if (s.Path == "") == (len(s.Paths) == 0) {
 		wrong = append(wrong, fmt.Errorf("stores.%s: give either path or paths", id))
 	}
-	if len(s.AllowedHosts) > 0 || s.Requests != 0 || s.Timeout != 0 {
-		wrong = append(wrong, fmt.Errorf("stores.%s: allowed_hosts, requests and timeout are for stores of the type %s", id, storeHTTP))
+	if len(s.AllowedHosts) > 0 || s.Trusted || s.Requests != 0 || s.Timeout != 0 {
+		wrong = append(wrong, fmt.Errorf("stores.%s: allowed_hosts, trusted, requests and timeout are for stores of the type %s", id, storeHTTP))
 	}
 	return errors.Join(wrong...)
 }
@@ -228,8 +228,8 @@ func (s StoreConfig) checkRBD(id string) error {
 	if s.Pool == "" || s.User == "" {
 		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s needs a pool and a user", id, storeRBD))
 	}
-	if len(s.directories()) > 0 || s.MinFree != 0 || len(s.AllowedHosts) > 0 || s.Requests != 0 {
-		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s has no path, paths, min_free, allowed_hosts or requests", id, storeRBD))
+	if len(s.directories()) > 0 || s.MinFree != 0 || len(s.AllowedHosts) > 0 || s.Trusted || s.Requests != 0 {
+		wrong = append(wrong, fmt.Errorf("stores.%s: a store of the type %s has no path, paths, min_free, allowed_hosts, trusted or requests", id, storeRBD))
 	}
 	for _, path := range []string{s.Conf, s.Keyring} {
 		if path != "" && !filepath.IsAbs(path) {

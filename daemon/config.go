@@ -76,6 +76,7 @@ type StoreConfig struct {
 
 	// Of stores that read from web servers.
 	AllowedHosts []string `toml:"allowed_hosts"`
+	Trusted      bool     `toml:"trusted"`  // they serve what they served when it was examined
 	Requests     int      `toml:"requests"` // at once, 0 for 16
 	Timeout      Duration `toml:"timeout"`  // of one request, 0 for a minute; of Ceph's answers, 0 for 30 seconds
 

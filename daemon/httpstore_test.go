@@ -3,7 +3,10 @@ package daemon_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -35,10 +38,10 @@ allowed_ports = []
 `, filepath.Join(dir, "images"))
 }
 
-// newQueued makes a raw image without data.
-func newQueued(t *testing.T, c *client.Client) image.ID {
+// newQueued makes an image without data.
+func newQueued(t *testing.T, c *client.Client, format string) image.ID {
 	t.Helper()
-	img, err := c.Create(t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
+	img, err := c.Create(t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: format},
 		{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +79,7 @@ func TestDataOnTheWeb(t *testing.T) {
 	defer web.Close()
 	dir := t.TempDir()
 	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withWeb(dir)})
-	id := newQueued(t, d.Client)
+	id := newQueued(t, d.Client, "raw")
 	if err := d.Client.AddLocation(t.Context(), id, image.NewLocation{URL: web.URL + "/disk.raw"}); err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +114,52 @@ func TestDataOnTheWeb(t *testing.T) {
 	}
 }
 
+// TestWebServersLeadNowhere: what may name other files is opened in the mount only from servers that are trusted.
+func TestWebServersLeadNowhere(t *testing.T) {
+	testservers.Require(t, "fuse")
+	disk := filepath.Join(t.TempDir(), "disk.qcow2")
+	if out, err := exec.CommandContext(t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", disk, "1M").CombinedOutput(); err != nil {
+		t.Fatalf("qemu-img: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	defer web.Close()
+	for _, trusted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("trusted=%v", trusted), func(t *testing.T) {
+			dir := t.TempDir()
+			config := strings.Replace(withWeb(dir), `type = "http"`, fmt.Sprintf("type = \"http\"\ntrusted = %v", trusted), 1)
+			d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true, TOML: config})
+			id := newQueued(t, d.Client, "qcow2")
+			if err := d.Client.AddLocation(t.Context(), id, image.NewLocation{URL: web.URL + "/disk"}); err != nil {
+				t.Fatal(err)
+			}
+			if task := waitForTask(t, d.Client, id); task.Status != image.TaskSuccess {
+				t.Fatalf("the task is %+v", task)
+			}
+			got, err := os.ReadFile(filepath.Join(d.Mount, "by-id", string(id), "image.qcow2"))
+			if trusted && (err != nil || !bytes.Equal(got, data)) {
+				t.Errorf("reading it gives %d bytes, %v", len(got), err)
+			}
+			if !trusted && !errors.Is(err, fs.ErrPermission) {
+				t.Errorf("reading it gives %d bytes, %v, want a refusal", len(got), err)
+			}
+			sent, err := d.Client.Download(t.Context(), id, client.DownloadOptions{})
+			if err != nil {
+				t.Fatalf("downloading it gives %v", err)
+			}
+			defer sent.Close()
+			if got, err := io.ReadAll(sent); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("downloading it gives %d bytes, %v", len(got), err)
+			}
+		})
+	}
+}
+
 // TestWebServerAway answers that the store is offline, and goes on with all else.
 func TestWebServerAway(t *testing.T) {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -119,7 +168,7 @@ func TestWebServerAway(t *testing.T) {
 	defer web.Close()
 	dir := t.TempDir()
 	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, TOML: withWeb(dir) + "[images]\nhttp_retries = 0\n"})
-	id := newQueued(t, d.Client)
+	id := newQueued(t, d.Client, "raw")
 	if err := d.Client.AddLocation(t.Context(), id, image.NewLocation{URL: web.URL}); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +201,7 @@ func TestLocationAfterAKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := newQueued(t, d.Client)
+	id := newQueued(t, d.Client, "raw")
 	if err := d.Client.AddLocation(t.Context(), id, image.NewLocation{URL: web.URL}); err != nil {
 		t.Fatal(err)
 	}

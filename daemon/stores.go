@@ -24,7 +24,7 @@ func openStores(ctx context.Context, cfg Config, db metadata.DB, log *slog.Logge
 		}
 		opened = append(opened, store)
 		entries = append(entries, imagestore.Entry{ID: id, Store: store, Description: sc.Description, Default: sc.Default,
-			Weight: sc.Weight, Local: sc.Type == storeFile, Type: sc.Type, Properties: sc.properties()})
+			Weight: sc.Weight, Local: sc.Type == storeFile, Changeable: sc.Type == storeHTTP && !sc.Trusted, Type: sc.Type, Properties: sc.properties()})
 	}
 	staging, err := openFileStore(ctx, imagestore.Staging, StoreConfig{Path: cfg.Import.Staging}, db, log)
 	if err != nil {
@@ -118,7 +118,7 @@ func saveIdentity(ctx context.Context, db metadata.DB, id, identity string) erro
 func (sc StoreConfig) properties() map[string]any {
 	switch sc.Type {
 	case storeHTTP:
-		return map[string]any{"allowed_hosts": sc.AllowedHosts}
+		return map[string]any{"allowed_hosts": sc.AllowedHosts, "trusted": sc.Trusted}
 	case storeFile:
 		var dirs any
 		if list := sc.directories(); len(list) == 1 {

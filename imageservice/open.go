@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -134,6 +136,23 @@ func (s *Service) openLocation(ctx context.Context, img *image.Image, loc image.
 	return r, nil
 }
 
+// keepToItself leaves out the locations in which somebody else could change an image, once it has been examined, into one that leads
+// hypervisors to other files: to a backing file, or to an extent. Error: image.ErrForbidden when no location is left.
+func (s *Service) keepToItself(img *image.Image) error {
+	if img.DiskFormat == diskformat.Raw || img.DiskFormat == diskformat.ISO || len(img.Locations) == 0 {
+		return nil
+	}
+	entries := s.stores.Entries()
+	img.Locations = slices.DeleteFunc(img.Locations, func(l image.Location) bool {
+		return slices.ContainsFunc(entries, func(e imagestore.Entry) bool { return e.ID == l.Store && e.Changeable })
+	})
+	if len(img.Locations) == 0 {
+		return image.Errorf(image.ErrForbidden, "Image %s cannot be opened as a file: others may change its data, and a %s image could then lead to "+
+			"files of this machine. Copy it into another store, or trust the store that it lies in.", img.ID, img.DiskFormat)
+	}
+	return nil
+}
+
 // openHeld opens the data of an active image and marks the image as in use until the Reader is closed.
 func (s *Service) openHeld(ctx context.Context, number int64) (imagestore.Reader, error) {
 	if err := s.holds.hold(ctx, number); err != nil {
@@ -151,7 +170,10 @@ func (s *Service) openHeld(ctx context.Context, number int64) (imagestore.Reader
 		s.holds.release(number)
 		return nil, err
 	}
-	r, err := s.openData(ctx, img, nil)
+	var r imagestore.Reader
+	if err = s.keepToItself(img); err == nil {
+		r, err = s.openData(ctx, img, nil)
+	}
 	if err != nil {
 		s.holds.release(number)
 		return nil, err

@@ -148,7 +148,8 @@ func (t *Tree) in(ctx context.Context, dir TreeDir, fn func(metadata.Tx, metadat
 }
 
 // Open returns an image's bytes and marks it as in use until they are closed. Whatever becomes of the image, they stay
-// readable until then. Errors: image.ErrNotFound, image.ErrDataMissing, image.ErrStoreOffline.
+// readable until then. Errors: image.ErrNotFound, image.ErrDataMissing, image.ErrStoreOffline, image.ErrForbidden for what would not be
+// safe to open.
 func (t *Tree) Open(ctx context.Context, number int64) (imagestore.Reader, error) {
 	return t.svc.openHeld(ctx, number)
 }

@@ -26,6 +26,7 @@ type Entry struct {
 	Description string
 	Default     bool // takes new data unless the client names another one
 	Local       bool // reads from this machine's disks
+	Changeable  bool // somebody else may change its data, and nobody would notice
 	Weight      int  // the higher, the earlier it is read
 
 	Type       string         // of the backend, such as "file"
