@@ -113,7 +113,7 @@ func TestLostDataIsTold(t *testing.T) {
 			}
 		}
 	}
-	waitForLog(t, testdaemon.Start(t, testdaemon.Config{Dir: dir}), `"level":"ERROR","msg":"images are active and cannot be read`)
+	waitForLog(t, testdaemon.Start(t, testdaemon.Config{Dir: dir}), `"level":"ERROR","msg":"image data is lost or out of reach`)
 }
 
 // filesOf returns the paths of the files below dir.

@@ -49,7 +49,7 @@ func (d *daemon) audit(ctx context.Context) error {
 		d.log.WarnContext(ctx, "the audit found more than is told one by one", "findings", found)
 	}
 	if lost > 0 {
-		d.log.ErrorContext(ctx, "images are active and cannot be read: see that the disks of the stores are mounted, or restore "+
+		d.log.ErrorContext(ctx, "image data is lost or out of reach: see that the disks of the stores are mounted, or restore "+
 			"their files from a backup", "findings", lost)
 	}
 	return err
