@@ -22,7 +22,7 @@ const (
 
 	// The first fewCopies may send pieces of up to largePiece, which cost less processor time, to clients that take a
 	// piece within soon: it takes longer to notice that nobody takes a large one.
-	fewCopies  = 16
+	fewCopies  = 4
 	largePiece = 1 << 20
 	soon       = 100 * time.Millisecond
 

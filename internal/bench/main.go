@@ -107,10 +107,15 @@ func (b *bench) atEnd(fn func() error) { b.cleanup = append(b.cleanup, fn) }
 
 // daemon starts vitrined in a directory of its own; it is stopped with the group.
 func (b *bench) daemon(ctx context.Context, dir string, mounted bool, config string) (*server, error) {
+	return b.daemonOf(ctx, b.program, dir, mounted, config)
+}
+
+// daemonOf is daemon, for a program that was built otherwise.
+func (b *bench) daemonOf(ctx context.Context, program, dir string, mounted bool, config string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s, err := startDaemon(ctx, b.program, dir, mounted, config)
+	s, err := startDaemon(ctx, program, dir, mounted, config)
 	if err != nil {
 		return nil, err
 	}

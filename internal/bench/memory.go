@@ -13,20 +13,31 @@ import (
 const (
 	memoryTransfers = 64
 	memorySize      = 256 << 20
+
+	withCeph = "vitrined with Ceph" // whose libraries are in memory also while no store needs them
 )
 
 func prepareMemory(ctx context.Context, b *bench, dir string) ([]row, error) {
 	idle := row{name: "idle, 1,000 images", unit: "MiB",
-		targets: []target{{of: "vitrined", figure: 1, ratio: 40, atMost: true, because: "1 MiB"}}}
-	servers := map[string]func() (*server, error){"vitrined": func() (*server, error) {
-		return b.daemon(ctx, filepath.Join(dir, "vitrined"), os.Geteuid() == 0, "")
-	}}
+		targets: []target{{of: "vitrined", figure: 1, ratio: 40, atMost: true, because: "1 MiB"}, {of: "vitrined", to: withCeph, atMost: true}}}
+	plain := filepath.Join(dir, "vitrined-without-ceph")
+	if _, err := output(ctx, "go", "build", "-tags=", "-o", plain, "./cmd/vitrined"); err != nil {
+		return nil, err
+	}
+	servers := map[string]func() (*server, error){
+		"vitrined": func() (*server, error) {
+			return b.daemonOf(ctx, plain, filepath.Join(dir, "vitrined"), os.Geteuid() == 0, "")
+		},
+		withCeph: func() (*server, error) {
+			return b.daemon(ctx, filepath.Join(dir, "ceph"), os.Geteuid() == 0, "")
+		},
+	}
 	if b.peer != "" {
 		servers[b.peer] = func() (*server, error) { return b.glance(ctx, filepath.Join(dir, "glance")) }
 		idle.targets = append(idle.targets, target{of: "vitrined", to: b.peer, atMost: true})
 	}
 	var vitrined *server
-	for _, name := range []string{"vitrined", b.peer} {
+	for _, name := range []string{"vitrined", withCeph, b.peer} {
 		if servers[name] == nil {
 			continue
 		}
