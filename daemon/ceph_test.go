@@ -35,7 +35,7 @@ func withCeph(c *testservers.Ceph, dir string) string {
 // newDiskIn makes an active image in a store.
 func newDiskIn(t *testing.T, c *client.Client, store string, data []byte) image.ID {
 	t.Helper()
-	id := newQueued(t, c)
+	id := newQueued(t, c, "raw")
 	if err := c.Upload(t.Context(), id, client.Upload{Body: bytes.NewReader(data), Size: int64(len(data)), Store: store}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestCephAndLocal(t *testing.T) {
 	wantLocations(t, d.Client, id, "rbd://"+c.FSID+"/images/")
 	wantDownload(t, d.Client, id, data)
 
-	both := newQueued(t, d.Client)
+	both := newQueued(t, d.Client, "raw")
 	if err := d.Client.Stage(t.Context(), both, client.Upload{Body: bytes.NewReader(data), Size: int64(len(data))}); err != nil {
 		t.Fatal(err)
 	}
