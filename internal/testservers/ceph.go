@@ -308,30 +308,15 @@ func newCephKey() string {
 }
 
 // sharedCeph is the cluster of all tests of this process.
-var sharedCeph struct {
-	sync.Mutex
-	ceph *Ceph
-	err  error
-	dir  string
-}
+var sharedCeph = shared[Ceph]{name: "ceph", stop: (*Ceph).Stop, start: func(ctx context.Context, dir string) (*Ceph, error) {
+	return StartCeph(ctx, dir, false)
+}}
 
 // SharedCeph returns the cluster that the tests of a package share, and starts it for the first of them; the package's
 // TestMain calls StopShared. What it holds lies in memory.
 func SharedCeph(t testing.TB) *Ceph {
 	t.Helper()
-	Require(t, "ceph")
-	sharedCeph.Lock()
-	defer sharedCeph.Unlock()
-	if sharedCeph.ceph == nil && sharedCeph.err == nil {
-		// Not below the test's own directory, whose name is too long for the daemons' sockets.
-		if sharedCeph.dir, sharedCeph.err = os.MkdirTemp("", "ceph"); sharedCeph.err == nil {
-			sharedCeph.ceph, sharedCeph.err = StartCeph(context.Background(), sharedCeph.dir, false)
-		}
-	}
-	if sharedCeph.err != nil {
-		t.Fatal(sharedCeph.err)
-	}
-	return sharedCeph.ceph
+	return sharedCeph.get(t)
 }
 
 // OwnCeph returns a durable cluster for one test, which may stop and kill what it likes.
@@ -353,16 +338,4 @@ func OwnCeph(t testing.TB) *Ceph {
 		}
 	})
 	return c
-}
-
-func stopSharedCeph() error {
-	sharedCeph.Lock()
-	defer sharedCeph.Unlock()
-	if sharedCeph.ceph != nil {
-		if err := sharedCeph.ceph.Stop(); err != nil {
-			return err
-		}
-	}
-	sharedCeph.ceph = nil
-	return os.RemoveAll(sharedCeph.dir)
 }

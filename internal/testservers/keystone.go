@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -87,45 +86,17 @@ func (k *Keystone) run(ctx context.Context, address string, tokensLive time.Dura
 	return nil
 }
 
-// shared is the Keystone of all tests of this process.
-var shared struct {
-	sync.Mutex
-	keystone *Keystone
-	err      error
-	dir      string
-}
+// sharedKeystone is the Keystone of all tests of this process.
+var sharedKeystone = shared[Keystone]{name: "keystone", start: StartKeystone, stop: func(k *Keystone) error {
+	if k.Server == nil { // a test stopped it
+		return nil
+	}
+	return k.Stop()
+}}
 
 // SharedKeystone returns the Keystone that the tests of a package share, and starts it for the first of them; the
 // package's TestMain calls StopShared. A test that stops it starts it again.
 func SharedKeystone(t testing.TB) *Keystone {
 	t.Helper()
-	Require(t, "keystone")
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.keystone == nil && shared.err == nil {
-		if shared.dir, shared.err = os.MkdirTemp("", "keystone"); shared.err == nil {
-			shared.keystone, shared.err = StartKeystone(context.Background(), shared.dir)
-		}
-	}
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	return shared.keystone
-}
-
-// StopShared ends what SharedKeystone and SharedCeph have started. A TestMain calls it after the tests.
-func StopShared() error {
-	return errors.Join(stopSharedKeystone(), stopSharedCeph())
-}
-
-func stopSharedKeystone() error {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.keystone != nil && shared.keystone.Server != nil {
-		if err := shared.keystone.Stop(); err != nil {
-			return err
-		}
-	}
-	shared.keystone = nil
-	return os.RemoveAll(shared.dir)
+	return sharedKeystone.get(t)
 }
