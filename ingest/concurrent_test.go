@@ -165,6 +165,11 @@ func TestPanics(t *testing.T) {
 		t.Errorf("Copy = %v, want the panic", err)
 	}
 	checkNothingLeft(t, in, store)
+	judging := newTransfer(in, Request{}, nil, nil)
+	judging.inspector = nil // any use of it panics
+	if _, err := judging.header([]byte("hostile"), 7); err == nil || !strings.Contains(err.Error(), "panic while looking at the data") {
+		t.Errorf("header = %v, want the panic", err)
+	}
 	func() {
 		defer func() {
 			if got := recover(); got != "store" {

@@ -15,7 +15,11 @@ const HeaderSize = 2 << 20
 // Header judges data by its beginning, as Copy would: what it refuses, no more bytes could mend. size is that of all. The virtual size
 // is nil when the beginning does not tell it. Error: image.ErrUnsupportedContent.
 func (in *Ingester) Header(req Request, begin []byte, size int64) (virtual *int64, err error) {
-	t := newTransfer(in, req, nil, nil)
+	return newTransfer(in, req, nil, nil).header(begin, size)
+}
+
+func (t *transfer) header(begin []byte, size int64) (virtual *int64, err error) {
+	defer contain(&err)
 	t.inspector.Write(begin)
 	if int64(len(begin)) == size {
 		t.inspector.End()

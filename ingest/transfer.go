@@ -124,13 +124,9 @@ func (t *transfer) read(ctx context.Context) error {
 	}
 }
 
-// take fills p and looks at what came. The bytes are hostile: if they make the inspector panic, only their transfer fails.
+// take fills p and looks at what came.
 func (t *transfer) take(ctx context.Context, p []byte) (n int, readErr, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("panic while looking at the data: %v\n%s", cause, debug.Stack())
-		}
-	}()
+	defer contain(&err)
 	n, readErr = t.fill(p)
 	if ctx.Err() != nil {
 		return n, readErr, context.Cause(ctx)
@@ -139,6 +135,13 @@ func (t *transfer) take(ctx context.Context, p []byte) (n int, readErr, err erro
 		return n, readErr, err
 	}
 	return n, readErr, t.req.Admit(ctx, t.count)
+}
+
+// contain makes an error of a panic. The bytes are hostile: if they make the inspector panic, only their transfer fails.
+func contain(err *error) {
+	if cause := recover(); cause != nil {
+		*err = fmt.Errorf("panic while looking at the data: %v\n%s", cause, debug.Stack())
+	}
 }
 
 // fill reads until p is full or one byte more than allowed has come, so that buffers hold whole blocks.
