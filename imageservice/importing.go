@@ -59,6 +59,16 @@ func (s *Service) OpenImported(ctx context.Context, img *image.Image) (imagestor
 	return s.openData(ctx, img, nil)
 }
 
+// Judged reports whether the data of an image was looked at when it came. What lies in a store that takes no data was put there
+// by others, who may have named its hash, too.
+func (s *Service) Judged(img *image.Image) bool {
+	return !slices.ContainsFunc(img.Locations, func(l image.Location) bool {
+		store, _ := s.stores.Get(l.Store)
+		_, writes := store.(imagestore.Writer)
+		return !writes
+	})
+}
+
 // Receive stores the data of req, of which Store and Object are set here, in a store or the staging area, and records that with
 // the plan. What is stored besides other copies must be equal to them. The image becomes active with the last of the plan's
 // stores, or with the first one if others may fail. The plan's signature is verified with the first data that comes: what is made

@@ -32,6 +32,7 @@ type Images interface {
 	ImportedImage(ctx context.Context, task *image.Task) (*image.Image, error)
 	OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error)
 	OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error)
+	Judged(img *image.Image) bool
 	Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, store string, req ingest.Request) error
 
 	Adopt(ctx context.Context, task *image.Task, plan *image.ImportPlan) error

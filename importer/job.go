@@ -90,8 +90,8 @@ func (j *job) fillOne(ctx context.Context, img *image.Image, store string, open 
 	if f, ok := r.(imagestore.FileReader); ok {
 		req.File, req.Spare = f.File(), j.plan.Staged && len(img.Locations) == 0
 	}
-	if j.plan.Method == image.ImportCopy && img.HashValue != "" {
-		req.ContainerFormat = "" // the bytes were looked at when they came, or when their location did
+	if j.plan.Method == image.ImportCopy && j.images.Judged(img) {
+		req.ContainerFormat = ""
 	}
 	return j.images.Receive(ctx, j.task, j.plan, store, req)
 }

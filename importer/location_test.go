@@ -206,21 +206,27 @@ func TestLocationReadAgain(t *testing.T) {
 
 // TestCopyOfALocation hashes and judges data that could not be examined when it is copied.
 func TestCopyOfALocation(t *testing.T) {
+	unsafe := formattest.FixedVHD(long())
 	for _, tt := range []struct {
-		data []byte
-		hash string
-		n    int // of locations
-	}{{long(), sums(long()).HashValue, 2}, {formattest.FixedVHD(long()), "", 1}} {
+		data  []byte
+		given image.Sums // by who added the location
+		hash  string
+		n     int // of locations
+	}{
+		{long(), image.Sums{}, sums(long()).HashValue, 2},
+		{unsafe, image.Sums{}, "", 1},
+		{unsafe, sums(unsafe), sums(unsafe).HashValue, 1},
+	} {
 		l := start(t)
 		web := newSite(t, tt.data)
 		web.answer(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) })
 		id := l.create()
-		l.addLocation(id, image.NewLocation{URL: web.url})
+		l.addLocation(id, image.NewLocation{URL: web.url, Sums: tt.given})
 		l.work()
 		web.whole.Store(nil)
 		l.do(id, image.Import{Method: image.ImportCopy, Stores: []string{"first"}})
 		img, err := l.Get(t.Context(), id)
-		if err != nil || len(img.Locations) != tt.n || img.HashValue != tt.hash || (img.Checksum == "") != (tt.hash == "") {
+		if err != nil || len(img.Locations) != tt.n || img.HashValue != tt.hash || (img.Checksum == "") != (tt.n == 1) {
 			t.Errorf("the image is %+v, %v, want %d locations", img, err, tt.n)
 		}
 	}
