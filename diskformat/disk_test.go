@@ -1,0 +1,154 @@
+package diskformat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
+)
+
+// A bytesSource is an image in memory.
+type bytesSource []byte
+
+func (s bytesSource) Size() int64 { return int64(len(s)) }
+
+func (s bytesSource) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return bytes.NewReader(s).ReadAt(p, off)
+}
+
+// A sparseSource is a bytesSource of which 4 KiB blocks of zeros are holes.
+type sparseSource struct{ bytesSource }
+
+func (s sparseSource) Extents(_ context.Context, off, n int64) (list []Extent, _ error) {
+	for end := off + n; off < end; {
+		next := min(off/4096*4096+4096, end)
+		if last := len(list) - 1; allZero(s.bytesSource[off:next]) {
+		} else if last >= 0 && list[last].Offset+list[last].Length == off {
+			list[last].Length += next - off
+		} else {
+			list = append(list, Extent{off, next - off})
+		}
+		off = next
+	}
+	return list, nil
+}
+
+// openDisk opens an image that must be readable, with a cache of 1 MiB.
+func openDisk(t testing.TB, src Source, format string) *Disk {
+	t.Helper()
+	d, err := Open(t.Context(), src, format, NewCache(1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// extentsOf lists what Extents yields.
+func extentsOf(t testing.TB, d *Disk, off, n int64) (list []Extent) {
+	t.Helper()
+	for e, err := range d.Extents(t.Context(), off, n) {
+		if err != nil {
+			t.Fatalf("Extents(%d, %d): %v", off, n, err)
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func TestRawDisk(t *testing.T) {
+	data := make([]byte, 64<<10)
+	copy(data[8192:], bytes.Repeat([]byte("data"), 2048))
+	data[len(data)-1] = 1
+	d := openDisk(t, sparseSource{data}, Raw)
+	checkDisk(t, d, data)
+	for _, tt := range []struct {
+		off  int64
+		n    int
+		want int
+		err  error
+	}{
+		{0, 64 << 10, 64 << 10, nil},
+		{8190, 100, 100, nil},
+		{65530, 10, 6, io.EOF},
+		{65536, 10, 0, io.EOF},
+		{1 << 62, 10, 0, io.EOF},
+		{65536, 0, 0, nil},
+	} {
+		p := bytes.Repeat([]byte{7}, tt.n)
+		n, err := d.ReadAt(t.Context(), p, tt.off)
+		if n != tt.want || err != tt.err || n > 0 && !bytes.Equal(p[:n], data[tt.off:][:n]) {
+			t.Errorf("ReadAt(%d, %d) = %d, %v, want %d, %v", tt.off, tt.n, n, err, tt.want, tt.err)
+		}
+		if !bytes.Equal(p[n:], bytes.Repeat([]byte{7}, tt.n-n)) {
+			t.Errorf("ReadAt(%d, %d) wrote behind what it read", tt.off, tt.n)
+		}
+	}
+	if _, err := d.ReadAt(t.Context(), make([]byte, 1), -1); err == nil {
+		t.Error("ReadAt reads in front of the disk")
+	}
+	if got, want := extentsOf(t, d, 0, 1<<62), []Extent{{8192, 8192}, {61440, 4096}}; !slices.Equal(got, want) {
+		t.Errorf("Extents = %v, want %v", got, want)
+	}
+	if got, want := extentsOf(t, d, 9000, 10), []Extent{{9000, 10}}; !slices.Equal(got, want) {
+		t.Errorf("Extents within data = %v, want %v", got, want)
+	}
+}
+
+// What cannot be opened says so in a way that tells it from a failure of the store.
+func TestOpenRefuses(t *testing.T) {
+	for _, s := range formattest.Hostile() {
+		if !Readable(s.Format) || s.Format == Raw || s.Check == "" {
+			continue
+		}
+		_, err := Open(t.Context(), bytesSource(s.Data), s.Format, NewCache(1<<20))
+		var unsafe *UnsafeError
+		if !errors.Is(err, ErrUnsupported) || !errors.As(err, &unsafe) {
+			t.Errorf("%s: Open = %v, want the failed check %s", s.Name, err, s.Check)
+		}
+	}
+	if _, err := Open(t.Context(), bytesSource("text"), ISO, NewCache(1<<20)); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("Open of an ISO image = %v", err)
+	}
+}
+
+// checkDisk compares what a disk reads with what it must, at random places, and its extents with the data.
+func checkDisk(t *testing.T, d *Disk, want []byte) {
+	t.Helper()
+	if d.Size() != int64(len(want)) {
+		t.Fatalf("Size = %d, want %d", d.Size(), len(want))
+	}
+	got := make([]byte, len(want))
+	if n, err := d.ReadAt(t.Context(), got, 0); n != len(want) || err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("read whole: %d of %d bytes, %v, equal: %v", n, len(want), err, bytes.Equal(got, want))
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		off := random.Int64N(int64(len(want)))
+		p := got[:min(1+random.IntN(1<<uint(random.IntN(18))), len(want)-int(off))]
+		if n, err := d.ReadAt(t.Context(), p, off); n != len(p) || err != nil || !bytes.Equal(p, want[off:][:n]) {
+			t.Fatalf("ReadAt(%d, %d) = %d, %v, equal: %v", off, len(p), n, err, bytes.Equal(p, want[off:][:len(p)]))
+		}
+	}
+	at := int64(0)
+	for _, e := range extentsOf(t, d, 0, d.Size()) {
+		if e.Length <= 0 || e.Offset < at || e.Offset == at && at > 0 || e.Offset+e.Length > d.Size() {
+			t.Fatalf("after %d comes the extent %v", at, e)
+		}
+		if !allZero(want[at:e.Offset]) {
+			t.Fatalf("there is data between %d and %d, and no extent", at, e.Offset)
+		}
+		at = e.Offset + e.Length
+	}
+	if !allZero(want[at:]) {
+		t.Fatalf("there is data behind %d, and no extent", at)
+	}
+}
