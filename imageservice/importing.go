@@ -100,7 +100,7 @@ func (s *Service) Receive(ctx context.Context, task *image.Task, plan *image.Imp
 	}
 	req.Admit = s.admission(res.ID)
 	req.Encrypted, req.NoSums = img.Encrypted(), storeID == imagestore.Staging
-	req.Store, req.StoreID, req.Object = writer, storeID, imagestore.Object{ImageID: img.ID, Name: res.Object}
+	req.Store, req.StoreID, req.Object = writer, storeID, objectOf(res)
 	if req.MaxSize == 0 {
 		req.MaxSize = s.limits.ImageSize
 	}

@@ -153,7 +153,7 @@ func (s *Service) removeObject(ctx context.Context, u image.Upload) (left image.
 	if !ok {
 		return left, image.Errorf(image.ErrStoreReadOnly, "Store %q does not delete", u.Store)
 	}
-	loc := writer.Locate(imagestore.Object{ImageID: u.ImageID, Name: u.Object})
+	loc := writer.Locate(objectOf(u))
 	if err := writer.Delete(ctx, loc); err != nil {
 		s.unswept(u.Store)
 		if ctx.Err() != nil || loc.URL == "" {

@@ -74,7 +74,7 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 		s.svc.tellData(ctx, events.ImagePrepare, img, in.storeID)
 	}
 	req := ingest.Request{Body: body, Size: in.size, MaxSize: s.svc.limits.ImageSize,
-		Store: in.store, StoreID: in.storeID, Object: imagestore.Object{ImageID: id, Name: res.Object}, Admit: s.svc.admission(res.ID)}
+		Store: in.store, StoreID: in.storeID, Object: objectOf(res), Admit: s.svc.admission(res.ID)}
 	req.NoSums = in.staging()
 	record := s.svc.recordStaged
 	if !in.staging() {
@@ -100,8 +100,17 @@ func (s *Session) take(ctx context.Context, id image.ID, body io.Reader, in inta
 	return result.Size, nil
 }
 
-// inTheWay explains that the object of a reservation existed.
+// objectOf returns what an upload writes.
+func objectOf(u image.Upload) imagestore.Object {
+	return imagestore.Object{ImageID: u.ImageID, Name: u.Object, Upload: u.ID}
+}
+
+// inTheWay explains that the object of a reservation existed. A store that keeps it says so itself.
 func inTheWay(res image.Upload, err error) error {
+	var written *image.Error
+	if errors.As(err, &written) {
+		return err
+	}
 	return fmt.Errorf("%w (%w)", image.Errorf(image.ErrConflict,
 		"Store %q still held data of image %s that no record names. It is removed now: upload again.", res.Store, res.ImageID), err)
 }

@@ -52,7 +52,8 @@ type Writer interface {
 	// Delete removes the data. Deleting what is gone is no error.
 	Delete(ctx context.Context, loc image.Location) error
 	// Locate returns the location that Put gives, or would have given, to the object: a sweep deletes by it what a
-	// crash left of a reservation. It does no I/O beyond finding where the object is.
+	// crash left of a reservation. Where others keep data too, its version is about this upload's alone, so that theirs
+	// stays. It does no I/O beyond finding where the object is.
 	Locate(obj Object) image.Location
 }
 
@@ -73,6 +74,7 @@ type Adopter interface {
 type Object struct {
 	ImageID image.ID
 	Name    string // unique within the store: the image's id, and a suffix for what is not its first upload
+	Upload  string // id of the upload, unlike any other: it tells the data from what others put there under the name
 }
 
 // A Source is a stream of bytes that one Put consumes.

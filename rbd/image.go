@@ -4,6 +4,7 @@ package rbd
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -127,6 +128,14 @@ func (i *Image) String() string {
 	}
 	return s
 }
+
+// ID returns what tells the image from all others that the pool has or had.
+func (i *Image) ID(ctx context.Context) (string, error) {
+	return with(ctx, i, "ask for the id of image", (*rbd.Image).GetId)
+}
+
+// Version tells an image that was opened at a snapshot, and that snapshot, from later ones of their names.
+func (i *Image) Version() string { return fmt.Sprintf("%s@%d", i.opened.image, i.opened.snapshot) }
 
 // Size returns the number of bytes that it had when it was opened.
 func (i *Image) Size() int64 { return i.size }

@@ -72,6 +72,12 @@ func (p *Pool) List(ctx context.Context) ([]string, error) {
 	return in(ctx, p, "list pool "+p.name, rbd.GetImageNames)
 }
 
+// Rename gives an image another name, in one step for all who look for either. Errors: ErrNotFound, ErrExists when another
+// image has that name.
+func (p *Pool) Rename(ctx context.Context, from, to string) error {
+	return p.do(ctx, "rename image "+from+" to "+to, func(io *rados.IOContext) error { return rbd.GetImage(io, from).Rename(to) })
+}
+
 // Remove removes an image that nobody has open. Errors: ErrNotFound, ErrBusy, ErrSnapshots.
 func (p *Pool) Remove(ctx context.Context, name string) error {
 	return p.do(ctx, "remove image "+name, func(io *rados.IOContext) error { return rbd.RemoveImage(io, name) })

@@ -224,6 +224,25 @@ func TestRemoval(t *testing.T) {
 	wantError(t, "Remove of what is gone", p.Remove(ctx, name), ErrNotFound)
 }
 
+func TestRename(t *testing.T) {
+	p := connect(t, testservers.SharedCeph(t), "images", nil).Pool("images")
+	ctx := t.Context()
+	name, other := newImage(t, p), newImage(t, p)
+	wantError(t, "Rename to a name that is taken", p.Rename(ctx, name, other), ErrExists)
+	wantError(t, "Rename of nothing", p.Rename(ctx, "nothing", name+"-new"), ErrNotFound)
+	before := open(t, p, name, "snap", Unnoticed).Version()
+	must(t, p.Rename(ctx, name, name+"-new"))
+	_, err := p.Open(ctx, name, "", Unnoticed)
+	wantError(t, "Open by the old name", err, ErrNotFound)
+	i := open(t, p, name+"-new", "snap", Unnoticed)
+	if id, err := i.ID(ctx); err != nil || i.Version() != before || !strings.HasPrefix(before, id+"@") {
+		t.Errorf("the image is %s, %s, %v, want %s", i.Version(), id, err, before)
+	}
+	if later := open(t, p, other, "snap", Unnoticed).Version(); later == before {
+		t.Errorf("two images are %s", later)
+	}
+}
+
 // librbd kills the process where it is asked for the time of a snapshot that is not there: here nothing asks for it.
 func TestUnknownNames(t *testing.T) {
 	c := testservers.SharedCeph(t)

@@ -5,7 +5,9 @@ package rbdstore
 import (
 	"context"
 	"errors"
+	"strings"
 
+	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/rbd"
 )
@@ -21,18 +23,15 @@ func (s *Store) Audit(ctx context.Context, found func(imagestore.Finding) error)
 		return s.failure(err)
 	}
 	for _, name := range names {
-		f := imagestore.Finding{Path: s.path(name), Foreign: "RBD image that is no object"}
-		if imagestore.IsObjectName(name) {
-			size, kind, err := s.inspect(ctx, name)
-			if errors.Is(err, rbd.ErrNotFound) || err == nil && kind == unfinished {
-				continue
-			}
-			if err != nil {
-				return s.failure(err)
-			}
-			if f.Bytes, f.Foreign = size, kind; kind == "" {
-				f.Location = s.location(fsid, name)
-			}
+		if strings.HasPrefix(name, uploadPrefix) {
+			continue
+		}
+		f, err := s.inspect(ctx, fsid, name)
+		if errors.Is(err, rbd.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return s.failure(err)
 		}
 		if err := found(f); err != nil {
 			return err
@@ -41,25 +40,21 @@ func (s *Store) Audit(ctx context.Context, found func(imagestore.Finding) error)
 	return nil
 }
 
-const unfinished = "unfinished"
-
-// inspect returns the size of an object, or why an image is none.
-func (s *Store) inspect(ctx context.Context, name string) (size int64, kind string, err error) {
+// inspect tells what an image is: data, whoever put it there, or foreign.
+func (s *Store) inspect(ctx context.Context, fsid, name string) (f imagestore.Finding, err error) {
 	img, err := s.pool.Open(ctx, name, "", rbd.Unnoticed)
 	if err != nil {
-		return 0, "", err
+		return f, err
 	}
 	defer img.Close(ctx)
-	if text, err := img.Noted(ctx, noteUnfinished); err != nil || text != "" {
-		return 0, unfinished, err
-	}
+	f.Path, f.Bytes, f.Foreign = s.path(name), img.Size(), "RBD image without the snapshot "+snapshot
 	snapshots, err := img.Snapshots(ctx)
 	for _, sn := range snapshots {
 		if sn.Name == snapshot {
-			return sn.Size, "", err
+			f.Location, f.Bytes, f.Foreign = image.Location{Store: s.id, URL: s.url(fsid, name)}, sn.Size, ""
 		}
 	}
-	return img.Size(), "RBD image without the snapshot " + snapshot, err
+	return f, err
 }
 
 // path returns the name under which Ceph's commands know an image.

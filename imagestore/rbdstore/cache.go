@@ -35,6 +35,7 @@ type opened struct {
 	idle  *time.Timer // closes the image, when users is 0
 
 	mu      sync.Mutex
+	version string // of the locations that are about it, once one was found to be
 	known   bool
 	extents []imagestore.Extent // which ranges hold data, if known
 }

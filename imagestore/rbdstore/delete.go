@@ -6,14 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/rbd"
 )
 
-// Delete implements imagestore.Writer. What somebody reads, through this daemon or another one, goes to the trash, where
-// he goes on reading it. What has clones, or snapshots of others, does so if the store is configured that way.
-// Errors besides those of the interface: image.ErrInUse.
+// Delete implements imagestore.Writer, for the image that the location is about and no other one of its name. What
+// somebody reads, through this daemon or another one, goes to the trash, where he goes on reading it. What has clones, or
+// snapshots of others, does so if the store is configured that way.
+// Errors besides those of the interface: image.ErrInUse, image.ErrStoreReadOnly.
 func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -24,12 +26,21 @@ func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 	}
 	s.images.forget(name)
 	// It does not end in the middle: an image without its snapshot would be lost and take space.
-	err = s.remove(context.WithoutCancel(ctx), name)
+	err = s.discard(context.WithoutCancel(ctx), name, loc.Metadata[image.MetadataVersion])
 	var inUse *image.InUseError
 	if err == nil || errors.As(err, &inUse) {
 		return err
 	}
-	return s.failure(err)
+	return s.refusal(err)
+}
+
+// discard removes the image of a name that a version tells of, and what its upload may have left before it had the name.
+func (s *Store) discard(ctx context.Context, name, version string) error {
+	err := s.remove(ctx, name, version)
+	if err == nil && version != "" && !adopted(version) {
+		err = s.remove(ctx, uploadPrefix+version, "")
+	}
+	return err
 }
 
 // Clones implements imagestore.Cloneable. Snapshots of others count as well.
@@ -46,33 +57,37 @@ func (s *Store) Clones(ctx context.Context, loc image.Location) ([]string, error
 		return nil, s.failure(err)
 	}
 	defer img.Close(ctx)
-	users, err := s.users(ctx, img)
+	is, err := isOf(ctx, img, loc.Metadata[image.MetadataVersion])
+	var users []string
+	if err == nil && is {
+		users, err = s.users(ctx, img)
+	}
 	if err != nil {
 		return nil, s.failure(err)
 	}
 	return users, nil
 }
 
-// remove removes an image or moves it to the trash. One that is gone is no error.
-func (s *Store) remove(ctx context.Context, name string) error {
+// remove removes the image that a version tells of, or moves it to the trash. One that is gone is no error.
+func (s *Store) remove(ctx context.Context, name, version string) error {
+	uploading := strings.HasPrefix(name, uploadPrefix)
 	img, err := s.pool.Open(ctx, name, "", rbd.Writable)
-	if errors.Is(err, rbd.ErrNotFound) {
+	if errors.Is(err, rbd.ErrNotFound) && uploading {
 		// A creation that did not come to its end leaves a name without an image.
 		return unlessGone(s.pool.Remove(ctx, name))
 	}
 	if err != nil {
-		return err
+		return unlessGone(err)
 	}
 	defer img.Close(ctx)
+	if is, err := isOf(ctx, img, version); err != nil || !is {
+		return err
+	}
 	others, own, err := img.Watchers(ctx)
 	if err != nil {
 		return err
 	}
-	text, err := img.Noted(ctx, noteUnfinished)
-	if err != nil {
-		return err
-	}
-	if text != "" && others+own > 1 {
+	if uploading && others+own > 1 {
 		// Its writer has died, but holds it for half a minute more: anything done to it would wait for that.
 		s.log.Info("left an unfinished image for the sweep", "path", s.path(name))
 		return nil

@@ -3,8 +3,9 @@
 //
 //	rbd://<fsid of the cluster>/<pool>/<image>/snap
 //
-// Until the snapshot is there the image carries a note, by which a sweep knows what a crash has left. What is deleted
-// while somebody reads it, or while it has clones, goes to the pool's trash with another note.
+// While it is written the image has the name of its upload, by which a sweep knows what a crash has left, and it notes that
+// upload for ever: others may keep images in the pool, under the names of ours, too. What is deleted while somebody reads
+// it, or while it has clones, goes to the pool's trash with another note.
 //
 // It is built with the tag ceph. Start reading at Open, then Put.
 package rbdstore

@@ -42,7 +42,7 @@ func upload() {
 			select {}
 		}
 	}
-	_, err = s.Put(context.Background(), imagestore.Object{ImageID: image.ID(id), Name: id}, src)
+	_, err = s.Put(context.Background(), imagestore.Object{ImageID: image.ID(id), Name: id, Upload: "of-" + id}, src)
 	panic(fmt.Sprint("the Put came to its end: ", err))
 }
 
@@ -57,14 +57,14 @@ func TestKilledInAPut(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(err.Error(), "signal: killed") {
 			t.Fatalf("child: %v: %s", err, out)
 		}
-		loc := s.Locate(imagestore.Object{ImageID: id, Name: string(id)})
+		loc := s.Locate(imagestore.Object{ImageID: id, Name: string(id), Upload: "of-" + string(id)})
 		must(t, s.Delete(t.Context(), loc)) // as the daemon does that finds the reservation
 		if removed, err := s.Sweep(t.Context()); removed != 0 || err != nil {
 			t.Errorf("Sweep while the dead daemon's watch lives = %d, %v", removed, err)
 		}
 		_, err := s.Open(t.Context(), loc)
 		wantError(t, "Open of what was never finished", err, image.ErrDataMissing)
-		shutOut(t, c, watcher(t, c, string(id)))
+		shutOut(t, c, watcher(t, c, uploadPrefix+"of-"+string(id)))
 		for removed := 0; removed == 0; { // the OSD may hear of it later
 			var err error
 			if removed, err = s.Sweep(t.Context()); err != nil {

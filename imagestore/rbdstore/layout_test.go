@@ -10,7 +10,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,8 +67,8 @@ func TestLayout(t *testing.T) {
 		t.Errorf("rbd snap ls says %+v, want snap, protected", snaps)
 	}
 	out, err = c.RBD(t.Context(), "images", "image-meta", "ls", "images/"+obj.Name)
-	if err != nil || strings.Contains(out, noteUnfinished) {
-		t.Errorf("rbd image-meta ls says %q, %v", out, err)
+	if err != nil || !strings.Contains(out, noteUpload) || !strings.Contains(out, obj.Upload) {
+		t.Errorf("rbd image-meta ls says %q, %v, want the upload", out, err)
 	}
 	out, err = c.RBD(t.Context(), "vms", "export", "--no-progress", clone(t, c, loc, "1"), "-")
 	if err != nil || out != string(data) {
@@ -82,22 +81,32 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// glanceImage writes an image as Glance does.
+func glanceImage(t *testing.T, c *testservers.Ceph, name string, data []byte) {
+	t.Helper()
+	unfinishedImage(t, c, name, data)
+	for _, args := range [][]string{{"create", "--no-progress"}, {"protect"}} {
+		_, err := c.RBD(t.Context(), "images", slices.Concat([]string{"snap"}, args, []string{"images/" + name + "@snap"})...)
+		must(t, err)
+	}
+}
+
+// unfinishedImage writes the image of an upload to Glance that did not come to its end.
+func unfinishedImage(t *testing.T, c *testservers.Ceph, name string, data []byte) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, data, 0o644))
+	_, err := c.RBD(t.Context(), "images", "import", "--no-progress", "--image-feature", "layering", "--order", "23", file, "images/"+name)
+	must(t, err)
+}
+
 // Images that Glance wrote are read in place, by both forms of its locations, and other users may only read.
 func TestGlanceImages(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	emptyStore(t, config(c))
 	data := append(make([]byte, 9<<20), storetest.Random(1<<20)...)
-	file := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(file, data, 0o644))
 	name := string(image.NewID())
-	for _, args := range [][]string{
-		{"import", "--no-progress", "--image-feature", "layering", "--order", "23", file, "images/" + name},
-		{"snap", "create", "--no-progress", "images/" + name + "@snap"},
-		{"snap", "protect", "images/" + name + "@snap"},
-	} {
-		_, err := c.RBD(t.Context(), "images", args...)
-		must(t, err)
-	}
+	glanceImage(t, c, name, data)
 	for _, user := range []string{"images", "reader"} {
 		cfg := config(c)
 		cfg.User = user
@@ -172,27 +181,6 @@ func TestDeleteWithClones(t *testing.T) {
 		}
 		wantNothing(t, s)
 	}
-}
-
-// A sweep looks at a finished image once, and forgets it with the image.
-func TestSweepKnowsFinishedImages(t *testing.T) {
-	c := testservers.SharedCeph(t)
-	s := emptyStore(t, config(c))
-	loc := put(t, s, storetest.Random(100))
-	half := storetest.NewObject().Name
-	must(t, s.pool.Create(t.Context(), half, 1<<20, 1<<20))
-	sweep := func(want ...string) {
-		t.Helper()
-		removed, err := s.Sweep(t.Context())
-		if got := slices.Sorted(maps.Keys(s.finished)); err != nil || removed != 0 || !slices.Equal(got, want) {
-			t.Errorf("Sweep = %d, %v, and knows %v as finished, want %v", removed, err, got, want)
-		}
-	}
-	sweep(imageOf(loc))
-	sweep(imageOf(loc))
-	must(t, s.Delete(t.Context(), loc))
-	must(t, s.pool.Remove(t.Context(), half))
-	sweep()
 }
 
 // Snapshots that others made keep an image.
@@ -329,24 +317,6 @@ func TestClusterIsRemembered(t *testing.T) {
 	if got := s.Properties(); !maps.Equal(got, want) {
 		t.Errorf("Properties = %v, want %v", got, want)
 	}
-}
-
-// What a creation that was cut short leaves, a name without an image, can be removed.
-func TestDeleteOfNameWithoutImage(t *testing.T) {
-	c := testservers.SharedCeph(t)
-	s := emptyStore(t, config(c))
-	obj := storetest.NewObject()
-	must(t, s.pool.Create(t.Context(), obj.Name, 1<<20, 1<<20))
-	out, err := c.RBD(t.Context(), "images", "info", "--format", "json", "images/"+obj.Name)
-	must(t, err)
-	var info struct{ ID string }
-	must(t, json.Unmarshal([]byte(out), &info))
-	rados := exec.Command("rados", "-c", c.Conf, "--id", "images", "-p", "images", "rm", "rbd_header."+info.ID)
-	if out, err := rados.CombinedOutput(); err != nil {
-		t.Fatalf("rados: %v: %s", err, out)
-	}
-	must(t, s.Delete(t.Context(), s.Locate(obj)))
-	wantNothing(t, s)
 }
 
 // Readers of one image share what is open, and it stays open for the next one.

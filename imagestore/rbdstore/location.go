@@ -10,13 +10,40 @@ import (
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/rbd"
 )
 
 const scheme = "rbd://"
 
-// location returns the location of an image, each part quoted as Glance does.
-func (s *Store) location(fsid, name string) image.Location {
-	return image.Location{Store: s.id, URL: scheme + strings.Join([]string{quote(fsid), quote(s.name), quote(name), snapshot}, "/")}
+// url returns the URL of an image, each part quoted as Glance does.
+func (s *Store) url(fsid, name string) string {
+	return scheme + strings.Join([]string{quote(fsid), quote(s.name), quote(name), snapshot}, "/")
+}
+
+// location returns the location of an object, with the upload as its version: see isOf.
+func (s *Store) location(fsid string, obj imagestore.Object) image.Location {
+	loc := image.Location{Store: s.id, URL: s.url(fsid, obj.Name)}
+	if obj.Upload != "" {
+		loc.Metadata = map[string]string{image.MetadataVersion: obj.Upload}
+	}
+	return loc
+}
+
+// adopted tells whether a version is that of an image that others made: the id and, behind an @, that of the snapshot.
+func adopted(version string) bool { return strings.Contains(version, "@") }
+
+// isOf tells whether an image is what a location's version is about: what that upload made, or what was adopted. A location
+// without a version is about whatever has the name.
+func isOf(ctx context.Context, img *rbd.Image, version string) (bool, error) {
+	if version == "" {
+		return true, nil
+	}
+	if adopted(version) {
+		id, err := img.ID(ctx)
+		return strings.HasPrefix(version, id+"@"), err
+	}
+	upload, err := img.Noted(ctx, noteUpload)
+	return upload == version, err
 }
 
 // quote keeps letters, digits and -._~, and quotes all else, as Python's urllib.parse.quote(part, "") does.
@@ -66,5 +93,5 @@ func (s *Store) Locate(obj imagestore.Object) image.Location {
 	if fsid == "" || obj.Check() != nil {
 		return image.Location{Store: s.id}
 	}
-	return s.location(fsid, obj.Name)
+	return s.location(fsid, obj)
 }

@@ -3,6 +3,7 @@
 package rbdstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,24 +14,30 @@ import (
 	"github.com/vitrine-image/vitrine/rbd"
 )
 
-// The notes that images carry, and their only text.
+// The notes that images carry.
 const (
-	noteUnfinished = "vitrine_unfinished" // its upload has not come to its end
-	noteDeleted    = "vitrine_deleted"    // in the trash, to be removed when nobody uses it
-	noted          = "yes"
+	noteUpload  = "vitrine_upload"  // the upload that made it, for ever: what others made has none
+	noteDeleted = "vitrine_deleted" // in the trash, to be removed when nobody uses it
+	noted       = "yes"
 )
 
+// uploadPrefix begins the name of an image while it is written; that of its upload follows.
+const uploadPrefix = "vitrine-upload-"
+
 // Put implements imagestore.Writer. The order is what makes it durable: all bytes, flush, snapshot, protection, and last
-// the note that it is unfinished goes. Errors besides those of the interface: image.ErrStoreReadOnly, image.ErrInvalid.
+// the image gets the object's name. Errors besides those of the interface: image.ErrStoreReadOnly, image.ErrInvalid.
 func (s *Store) Put(ctx context.Context, obj imagestore.Object, src imagestore.Source) (image.Location, error) {
 	if err := obj.Check(); err != nil {
 		return image.Location{}, fmt.Errorf("store %s: %w", s.id, err)
+	}
+	if obj.Upload == "" {
+		return image.Location{}, fmt.Errorf("store %s: nobody knew whose image %s was: %w", s.id, obj.Name, image.ErrInvalid)
 	}
 	fsid, err := s.identity(ctx)
 	if err != nil {
 		return image.Location{}, err
 	}
-	w, err := s.begin(ctx, obj.Name, src.Size())
+	w, err := s.begin(ctx, obj, src.Size())
 	if err != nil {
 		return image.Location{}, err
 	}
@@ -41,32 +48,51 @@ func (s *Store) Put(ctx context.Context, obj imagestore.Object, src imagestore.S
 		w.discard(ctx)
 		return image.Location{}, err
 	}
-	return s.location(fsid, obj.Name), nil
+	return s.location(fsid, obj), nil
 }
 
-// begin makes a new image. It must not end in the middle, or nobody knew whose the image is.
-func (s *Store) begin(ctx context.Context, name string, size int64) (*writer, error) {
-	if err := ctx.Err(); err != nil {
+// begin makes a new image, unless there is one of the object's name. It must not end in the middle, or nobody watched the image.
+func (s *Store) begin(ctx context.Context, obj imagestore.Object, size int64) (*writer, error) {
+	if err := s.checkFree(ctx, obj); err != nil {
 		return nil, err
 	}
 	whole := context.WithoutCancel(ctx)
-	w := &writer{store: s, name: name, size: size, end: size}
+	w := &writer{store: s, object: obj, name: uploadPrefix + obj.Upload, size: size, end: size}
 	if size < 0 {
 		w.end = s.objectSize
 	}
-	if err := s.pool.Create(whole, name, w.end, s.objectSize); err != nil {
+	if err := s.pool.Create(whole, w.name, w.end, s.objectSize); err != nil {
 		return nil, s.refusal(err)
 	}
-	img, err := s.pool.Open(whole, name, "", rbd.Writable)
+	img, err := s.pool.Open(whole, w.name, "", rbd.Writable)
 	if err == nil {
 		w.img = img
-		err = img.Note(whole, noteUnfinished, noted)
+		err = img.Note(whole, noteUpload, obj.Upload)
 	}
 	if err != nil {
 		w.discard(ctx)
 		return nil, s.failure(err)
 	}
 	return w, nil
+}
+
+// checkFree refuses an object of whose name there is an image already. Error: image.ErrConflict.
+func (s *Store) checkFree(ctx context.Context, obj imagestore.Object) error {
+	img, err := s.pool.Open(ctx, obj.Name, "", rbd.Unnoticed)
+	switch {
+	case errors.Is(err, rbd.ErrNotFound):
+		return ctx.Err()
+	case err != nil:
+		return s.failure(err)
+	}
+	return cmp.Or(img.Close(ctx), s.taken(obj))
+}
+
+// taken says what is in the way of an upload. It may be a Glance's, or that of a database that was lost: it is not ours to remove.
+func (s *Store) taken(obj imagestore.Object) error {
+	s.log.Warn("an upload found an image of its name in the pool, and left it", "image_id", obj.ImageID, "path", s.path(obj.Name))
+	return image.Errorf(image.ErrConflict, "Store %q holds data under the name of image %s that no record names, and keeps it. An administrator "+
+		"can make it the image's by adding its location, or remove it; or upload the data as another image.", s.id, obj.ImageID)
 }
 
 // fill writes all of src.
@@ -122,12 +148,18 @@ func (w *writer) publish(ctx context.Context) error {
 		func() error { return w.img.Snapshot(ctx, snapshot) },
 		func() error { return w.img.Protect(ctx, snapshot) },
 		func() error { return w.verify(ctx) },
-		func() error { return w.img.Note(ctx, noteUnfinished, "") },
 		func() error { return w.img.Close(ctx) },
 	} {
 		if err := step(); err != nil {
 			return w.store.failure(err)
 		}
+	}
+	err := w.store.pool.Rename(ctx, w.name, w.object.Name)
+	switch {
+	case errors.Is(err, rbd.ErrExists):
+		return w.store.taken(w.object)
+	case err != nil:
+		return w.store.failure(err)
 	}
 	return nil
 }
@@ -153,7 +185,7 @@ func (w *writer) discard(ctx context.Context) {
 		err = w.img.Close(ctx) // ends when no call can write to the image any more
 	}
 	if err == nil {
-		err = w.store.remove(ctx, w.name)
+		err = w.store.discard(ctx, w.object.Name, w.object.Upload) // it may have its name, and nobody was told
 	}
 	if err != nil {
 		w.store.log.Warn("could not remove the image of a failed write", "path", w.store.path(w.name), "error", err)

@@ -55,9 +55,11 @@ type Store struct {
 	cluster    *rbd.Cluster
 	pool       *rbd.Pool
 	images     cache
-	finished   map[string]bool // the images that a sweep need not look at again; guarded by mu
-	unnoticed  atomic.Bool     // the user may only read, so images are opened without a watch
-	ahead      chan struct{}   // a token for each block read ahead
+	unnoticed  atomic.Bool   // the user may only read, so images are opened without a watch
+	ahead      chan struct{} // a token for each block read ahead
+
+	sweeping sync.Mutex      // held by the sweep
+	suspects map[string]bool // images that it found without a note; see isLeft
 
 	mu       sync.Mutex
 	fsid     string // "" while unknown

@@ -38,9 +38,34 @@ func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader
 	if err != nil {
 		return nil, s.failure(err)
 	}
+	if err := s.compare(ctx, o, loc.Metadata[image.MetadataVersion]); err != nil {
+		s.images.put(o)
+		return nil, err
+	}
 	r := &reader{store: s, size: o.img.Size(), image: o}
 	r.ahead = newReadAhead(r.readImage, r.size, s.ahead)
 	return r, nil
+}
+
+// compare refuses to read an image that has taken the name of the one that a version tells of. Error: image.ErrDataMissing.
+func (s *Store) compare(ctx context.Context, o *opened, version string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.version == version {
+		return nil
+	}
+	same, err := isOf(ctx, o.img, version)
+	if err != nil {
+		return s.failure(err)
+	}
+	if adopted(version) {
+		same = version == o.img.Version() // and its snapshot, too
+	}
+	if !same {
+		return fmt.Errorf("store %s: image %s is not the one that was stored: %w", s.id, o.img, image.ErrDataMissing)
+	}
+	o.version = version
+	return nil
 }
 
 // ReadAt implements imagestore.Reader. Reads in order are served from what was read ahead.
@@ -103,9 +128,9 @@ func (r *reader) reopen(ctx context.Context, broken *opened) error {
 	if err != nil {
 		return err
 	}
-	if o.img.Size() != r.size {
+	if o.img.Version() != broken.img.Version() {
 		r.store.images.put(o)
-		return fmt.Errorf("image %s has %d bytes instead of %d: %w", o.img, o.img.Size(), r.size, rbd.ErrNotFound)
+		return fmt.Errorf("image %s is another one: %w", o.img, rbd.ErrNotFound)
 	}
 	r.image = o
 	r.store.images.put(broken)

@@ -5,9 +5,9 @@ package rbdstore
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
-	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/rbd"
 )
 
@@ -22,56 +22,34 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	if err != nil {
 		return 0, s.failure(err)
 	}
-	s.mu.Lock()
-	before := s.finished
-	s.mu.Unlock()
-	finished := map[string]bool{}
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	before := s.suspects
+	s.suspects = map[string]bool{}
 	var failed []error
 	for _, name := range names {
-		if !imagestore.IsObjectName(name) {
+		if !strings.HasPrefix(name, uploadPrefix) {
 			continue
 		}
-		done, left, err := before[name], false, error(nil)
-		if !done {
-			done, left, err = s.judge(ctx, name)
-		}
+		left, err := s.isLeft(ctx, name, before[name])
 		if left && err == nil {
-			err = s.remove(ctx, name)
+			err = s.remove(ctx, name, "")
 			removed++
 		}
 		if err != nil {
 			failed = append(failed, s.failure(err))
 		}
-		if done {
-			finished[name] = true
-		}
 	}
-	s.mu.Lock()
-	s.finished = finished
-	s.mu.Unlock()
 	n, err := s.emptyTrash(ctx)
 	return removed + n, errors.Join(append(failed, err)...)
 }
 
-// SweepEvery implements imagestore.Recurrent. After the first sweep only new images and the trash are looked at.
+// SweepEvery implements imagestore.Recurrent.
 func (s *Store) SweepEvery() time.Duration { return time.Hour }
 
-// judge tells whether an image is finished, and so for ever, or left by a writer that has died.
-func (s *Store) judge(ctx context.Context, name string) (finished, left bool, err error) {
-	_, kind, err := s.inspect(ctx, name)
-	switch {
-	case errors.Is(err, rbd.ErrNotFound):
-		return false, false, nil
-	case err != nil:
-		return false, false, err
-	case kind == unfinished:
-		left, err = s.isLeft(ctx, name)
-	}
-	return kind == "", left, err
-}
-
-// isLeft tells whether an image is unfinished and nobody writes it.
-func (s *Store) isLeft(ctx context.Context, name string) (bool, error) {
+// isLeft tells whether nobody writes an image any more. One without its note may have been made this moment, and its writer be about to
+// watch it: it is a suspect until the next sweep.
+func (s *Store) isLeft(ctx context.Context, name string, suspect bool) (bool, error) {
 	img, err := s.pool.Open(ctx, name, "", rbd.Unnoticed)
 	if errors.Is(err, rbd.ErrNotFound) {
 		return false, nil
@@ -80,12 +58,16 @@ func (s *Store) isLeft(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	defer img.Close(ctx)
-	text, err := img.Noted(ctx, noteUnfinished)
-	if err != nil || text == "" {
+	others, own, err := img.Watchers(ctx)
+	if err != nil || others+own > 0 {
 		return false, err
 	}
-	others, own, err := img.Watchers(ctx)
-	return others+own == 0, err
+	upload, err := img.Noted(ctx, noteUpload)
+	if upload == "" && err == nil && !suspect {
+		s.suspects[name] = true
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // emptyTrash removes from the trash what Delete has put there and nobody uses any more.
@@ -96,9 +78,6 @@ func (s *Store) emptyTrash(ctx context.Context) (removed int, err error) {
 	}
 	var failed []error
 	for _, t := range list {
-		if !imagestore.IsObjectName(t.Name) {
-			continue
-		}
 		gone, err := s.removeTrashed(ctx, t.ID)
 		switch {
 		case gone:

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/rbd"
 )
 
@@ -26,9 +27,10 @@ var (
 
 // A writer fills one new image.
 type writer struct {
-	store *Store
-	img   *rbd.Image
-	name  string
+	store  *Store
+	object imagestore.Object
+	name   string // of the image meanwhile
+	img    *rbd.Image
 
 	size   int64 // announced, or -1
 	end    int64 // of the image as it is now

@@ -53,7 +53,7 @@ func (s *Source) Next(ctx context.Context) ([]byte, error) {
 // NewObject returns an object of an image that was never seen.
 func NewObject() imagestore.Object {
 	id := image.NewID()
-	return imagestore.Object{ImageID: id, Name: string(id)}
+	return imagestore.Object{ImageID: id, Name: string(id), Upload: string(image.NewID())}
 }
 
 // Random returns n bytes without runs of zeros, the same ones in each process.

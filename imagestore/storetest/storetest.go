@@ -79,6 +79,7 @@ var (
 		{"a cancelled put leaves nothing", testCancelledPut},
 		{"delete", testDelete},
 		{"locate", testLocate},
+		{"data of others stays", testOthers},
 		{"a restart loses nothing", testReopen},
 		{"space", testSpace},
 		{"audit", testAudit},

@@ -145,7 +145,7 @@ func testDelete(t *testing.T, s suite) {
 
 func testLocate(t *testing.T, s suite) {
 	first := NewObject()
-	for _, obj := range []imagestore.Object{first, {ImageID: first.ImageID, Name: first.Name + ".2"}, NewObject()} {
+	for _, obj := range []imagestore.Object{first, {ImageID: first.ImageID, Name: first.Name + ".2", Upload: NewObject().Upload}, NewObject()} {
 		before := s.Locate(obj)
 		loc, err := s.Put(t.Context(), obj, NewSource(Random(10), 10))
 		if err != nil {
@@ -155,6 +155,34 @@ func testLocate(t *testing.T, s suite) {
 			t.Errorf("Locate = %v before the Put and %v after it, want Put's %v", before, after, loc)
 		}
 	}
+}
+
+// testOthers lets an upload meet data that another one has put under its object's name.
+func testOthers(t *testing.T, s suite) {
+	data := Random(1000)
+	obj, loc := s.put(t, data)
+	late := obj
+	late.Upload = NewObject().Upload
+	if fmt.Sprint(s.Locate(late)) == fmt.Sprint(loc) {
+		t.Skip("nobody else keeps data in this store")
+	}
+	if _, err := s.Put(t.Context(), late, NewSource([]byte("other"), 10)); !errors.Is(err, image.ErrConflict) {
+		t.Errorf("Put = %v, want %v", err, image.ErrConflict)
+	}
+	if r, err := s.Open(t.Context(), s.Locate(late)); !errors.Is(err, image.ErrDataMissing) {
+		t.Errorf("Open of what the second upload did not store = %v, want %v", err, image.ErrDataMissing)
+		if err == nil {
+			r.Close()
+		}
+	}
+	if err := s.Delete(t.Context(), s.Locate(late)); err != nil {
+		t.Errorf("Delete of what the second upload left = %v", err)
+	}
+	s.check(t, loc, data)
+	if err := s.Delete(t.Context(), s.Locate(obj)); err != nil {
+		t.Errorf("Delete = %v", err)
+	}
+	s.checkNothing(t, obj)
 }
 
 func testReopen(t *testing.T, s suite) {
