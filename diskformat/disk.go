@@ -66,6 +66,11 @@ type run struct {
 	skip   int // where in there the run begins
 }
 
+// joins tells whether next, when it lies behind r in the disk, can be taken together with it.
+func (r run) joins(next run) bool {
+	return r.kind == next.kind && (r.kind == runHole || r.kind == runStored && r.at+r.n == next.at)
+}
+
 type runKind uint8
 
 const (
@@ -82,7 +87,9 @@ type diskExaminer interface {
 }
 
 // readable are the formats that can be read as a disk, but for Raw.
-var readable = map[string]func() diskExaminer{}
+var readable = map[string]func() diskExaminer{
+	QCOW2: func() diskExaminer { return newQCOW2() },
+}
 
 // Readable tells whether Open knows the format. An image of it may be unsupported all the same.
 func Readable(format string) bool { return format == Raw || readable[format] != nil }
@@ -234,7 +241,7 @@ func (d *Disk) read(ctx context.Context, p []byte, off int64) (int, error) {
 		switch {
 		case r.kind == runHole:
 			clear(p[at:][:r.n])
-		case last >= 0 && pieces[last].continues(r, at):
+		case last >= 0 && pieces[last].off+int(pieces[last].n) == at && pieces[last].joins(r):
 			pieces[last].n += r.n
 		default:
 			pieces = append(pieces, piece{r, at})
@@ -251,11 +258,6 @@ func (d *Disk) run(ctx context.Context, off, n int64) (run, error) {
 		err = d.file.outside(r.at, r.n)
 	}
 	return r, err
-}
-
-// continues tells whether r, which goes to at in the buffer, lies behind what the piece has.
-func (p *piece) continues(r run, at int) bool {
-	return p.kind == runStored && r.kind == runStored && p.at+p.n == r.at && int64(p.off)+p.n == int64(at)
 }
 
 // finish does the pieces of a read that is at n when they are done. It returns err, or that of the first piece that fails.

@@ -41,10 +41,10 @@ func (s sparseSource) Extents(_ context.Context, off, n int64) (list []Extent, _
 	return list, nil
 }
 
-// openDisk opens an image that must be readable, with a cache of 1 MiB.
+// openDisk opens an image that must be readable, with a cache of 8 MiB.
 func openDisk(t testing.TB, src Source, format string) *Disk {
 	t.Helper()
-	d, err := Open(t.Context(), src, format, NewCache(1<<20))
+	d, err := Open(t.Context(), src, format, NewCache(8<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func checkDisk(t *testing.T, d *Disk, want []byte) {
 		t.Fatalf("read whole: %d of %d bytes, %v, equal: %v", n, len(want), err, bytes.Equal(got, want))
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range 50 {
 		off := random.Int64N(int64(len(want)))
 		p := got[:min(1+random.IntN(1<<uint(random.IntN(18))), len(want)-int(off))]
 		if n, err := d.ReadAt(t.Context(), p, off); n != len(p) || err != nil || !bytes.Equal(p, want[off:][:n]) {

@@ -7,7 +7,16 @@ import (
 )
 
 // qcow2 recognises QEMU's format. Source: QEMU, docs/interop/qcow2.txt.
-type qcow2 struct{ verdict }
+type qcow2 struct {
+	verdict
+	version     uint32
+	clusterBits uint32
+	crypt       uint32 // the encryption method, 0 for none
+	l1Entries   uint32
+	l1          uint64 // where the first table stands
+	features    uint64 // that are incompatible
+	zstd        bool   // packed clusters are of zstd, not of zlib
+}
 
 const (
 	qcow2Magic    = "QFI\xfb" // also of version 1, which nothing reads any more
@@ -26,7 +35,7 @@ const (
 	qcow2Known = 1<<iota - 1
 )
 
-func newQCOW2() *qcow2 { return &qcow2{verdict{format: QCOW2}} }
+func newQCOW2() *qcow2 { return &qcow2{verdict: verdict{format: QCOW2}} }
 
 func (q *qcow2) start() step { return step{0, qcow2Header, q.header} }
 
@@ -39,31 +48,31 @@ func (q *qcow2) header(p []byte) step {
 		return q.cutShort("the qcow2 header", len(p))
 	}
 	need := qcow2HeaderV2
-	switch version := binary.BigEndian.Uint32(p[4:]); version {
+	switch q.version = binary.BigEndian.Uint32(p[4:]); q.version {
 	case 2:
 	case 3:
 		need = qcow2HeaderV3
 	default:
-		return q.fail("version", "version %d of qcow2 is not supported, only 2 and 3 are", version)
+		return q.fail("version", "version %d of qcow2 is not supported, only 2 and 3 are", q.version)
 	}
 	if len(p) < need {
 		return q.cutShort("the qcow2 header", len(p))
 	}
 	q.fields(p)
 	q.backing(p)
-	if need == qcow2HeaderV3 {
-		q.features(p)
+	if q.version == 3 {
+		q.fieldsV3(p)
 	}
 	return enough
 }
 
 func (q *qcow2) fields(p []byte) {
-	clusterBits := binary.BigEndian.Uint32(p[20:])
-	if clusterBits < 9 || clusterBits > 21 {
-		q.fail("header", "the header claims clusters of 2^%d bytes", clusterBits)
+	q.l1Entries, q.l1 = binary.BigEndian.Uint32(p[36:]), binary.BigEndian.Uint64(p[40:])
+	if q.clusterBits = binary.BigEndian.Uint32(p[20:]); q.clusterBits < 9 || q.clusterBits > 21 {
+		q.fail("header", "the header claims clusters of 2^%d bytes", q.clusterBits)
 	}
-	if crypt := binary.BigEndian.Uint32(p[32:]); crypt > 2 {
-		q.fail("header", "the header claims the unknown encryption method %d", crypt)
+	if q.crypt = binary.BigEndian.Uint32(p[32:]); q.crypt > 2 {
+		q.fail("header", "the header claims the unknown encryption method %d", q.crypt)
 	}
 	size := binary.BigEndian.Uint64(p[24:])
 	if size > math.MaxInt64 {
@@ -80,27 +89,28 @@ func (q *qcow2) backing(p []byte) {
 	}
 }
 
-func (q *qcow2) features(p []byte) {
-	incompatible := binary.BigEndian.Uint64(p[72:])
-	if incompatible&qcow2DataFile != 0 {
+func (q *qcow2) fieldsV3(p []byte) {
+	q.features = binary.BigEndian.Uint64(p[72:])
+	if q.features&qcow2DataFile != 0 {
 		q.fail("data_file", "its data lies in an external file, which a hypervisor would open on its own disk and show to the guest; "+
 			"flatten it with qemu-img convert")
 	}
-	if unknown := incompatible &^ qcow2Known; unknown != 0 {
+	if unknown := q.features &^ qcow2Known; unknown != 0 {
 		q.fail("unknown_features", "it needs incompatible feature %d, of which nothing is known", bits.TrailingZeros64(unknown))
 	}
 	if order := binary.BigEndian.Uint32(p[96:]); order > 6 {
 		q.fail("header", "the header claims reference counts of 2^%d bits", order)
 	}
 	length := binary.BigEndian.Uint32(p[100:])
-	if length < qcow2HeaderV3 || length%8 != 0 || length > 1<<min(binary.BigEndian.Uint32(p[20:]), 21) {
+	if length < qcow2HeaderV3 || length%8 != 0 || length > 1<<min(q.clusterBits, 21) {
 		q.fail("header", "the header claims to be %d bytes long", length)
 	}
 	compression := byte(0)
 	if length > qcow2HeaderV3 && len(p) >= qcow2Header {
 		compression = p[qcow2HeaderV3]
 	}
-	if compression > 1 || (incompatible&qcow2Compression != 0) != (compression != 0) {
+	if compression > 1 || (q.features&qcow2Compression != 0) != (compression != 0) {
 		q.fail("header", "the header claims the compression %d and says otherwise in its features", compression)
 	}
+	q.zstd = compression == 1
 }
