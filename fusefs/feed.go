@@ -89,7 +89,9 @@ func (m *Mount) applyNext(ctx context.Context) error {
 	r := newRound(m)
 	if lost {
 		m.log.Warn("changes were dropped before the mount saw them, it forgets all that it knows")
-		r.everything(time.Now())
+		if err := r.everything(ctx, time.Now()); err != nil {
+			return err
+		}
 	}
 	for _, c := range changes {
 		if err := r.add(ctx, c); err != nil {

@@ -27,7 +27,7 @@ type namedNode struct {
 // files returns what the directory of an image holds. pass tells whether the kernel can read local files by itself.
 func files(img *image.Image, pass bool) []namedNode {
 	k := kindData
-	if pass && isLocal(img) {
+	if pass && img.InFile() { // probably: what Source.Open returns decides how the bytes are read
 		k = kindPassedData
 	}
 	data := imageNode(k, img.Number)
@@ -40,17 +40,6 @@ func files(img *image.Image, pass bool) []namedNode {
 		list = append(list, namedNode{name, imageNode(kindSum, img.Number)})
 	}
 	return list
-}
-
-// isLocal tells whether the bytes probably lie in a local file. It only chooses the node: what Source.Open returns
-// decides how the bytes are read.
-func isLocal(img *image.Image) bool {
-	for _, loc := range img.Locations {
-		if strings.HasPrefix(loc.URL, "file:") {
-			return true
-		}
-	}
-	return false
 }
 
 // isRawDisk tells whether the bytes are the disk that a guest sees. An operator may allow gpt for raw disks with a

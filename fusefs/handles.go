@@ -158,14 +158,6 @@ func (hs *handles) imageOf(n node) image.ID {
 	return ""
 }
 
-// has tells whether the node is open.
-func (hs *handles) has(n node) bool {
-	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	_, ok := hs.table[n]
-	return ok
-}
-
 // inUse returns how many files are open: those that this process reads for the kernel, and those that the kernel reads
 // by itself.
 func (hs *handles) inUse() (served, passed int) {
@@ -181,14 +173,14 @@ func (hs *handles) inUse() (served, passed int) {
 	return served, passed
 }
 
-// images returns the images that are open, as far as they were in the tree when they were opened.
-func (hs *handles) images() []image.ID {
+// images returns the images that are open by their numbers, as far as they were in the tree when they were opened.
+func (hs *handles) images() map[int64]image.ID {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	var ids []image.ID
+	ids := make(map[int64]image.ID)
 	for _, h := range hs.table {
 		if h.reader != nil && h.image != "" {
-			ids = append(ids, h.image)
+			ids[h.node.number()] = h.image
 		}
 	}
 	return ids

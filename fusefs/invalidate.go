@@ -22,12 +22,10 @@ type round struct {
 	changed int64 // when a directory changed last, Unix microseconds
 }
 
-// forgotten is an entry of a directory (whose file is deleted if child is set), or the attributes of a node if the
-// name is empty.
+// forgotten is an entry of a directory, or the attributes of a node if the name is empty.
 type forgotten struct {
-	node  node
-	name  string
-	child node
+	node node
+	name string
 }
 
 func newRound(m *Mount) *round { return &round{m: m, seen: make(map[forgotten]bool)} }
@@ -50,6 +48,7 @@ func (r *round) directory(dir node, name string) {
 
 // add collects what one change makes stale. Names that are not there are never cached, so what appears needs nothing.
 func (r *round) add(ctx context.Context, c image.Change) error {
+	r.imageFiles(c)
 	before, after := shown(c.Before), shown(c.After)
 	if before == nil && after == nil {
 		return nil
@@ -62,9 +61,6 @@ func (r *round) add(ctx context.Context, c image.Change) error {
 		return nil
 	}
 	r.changed = max(r.changed, c.Time.UnixMicro())
-	if before != nil {
-		r.imageFiles(c, before, after)
-	}
 	top := dirNode(kindIDs, 0, 0)
 	r.attributes(top)
 	if after == nil || before != nil && !sameAudience(before, after) {
@@ -99,27 +95,25 @@ func valueOf(s *string) string {
 	return *s
 }
 
-// imageFiles forgets the files of an image that was deleted or changed its format. What is deleted for good is told as
-// such: open files then have no link left. Not so the directory: the kernel would never let it come to life again.
-func (r *round) imageFiles(c image.Change, before, after *image.Listed) {
-	dir := imageNode(kindImage, c.Number)
+// imageFiles forgets the files with the bytes of an image that was deleted, or whose names lead to other nodes now: it changed its
+// format, or has gained or lost the copy that the kernel can read by itself. What is open stays as it is; without an image it has no
+// link left. The directory itself stays: the kernel would never let it come to life again.
+func (r *round) imageFiles(c image.Change) {
+	if c.Before == nil || c.Before.Status != image.Active && c.Before.Status != image.Deactivated {
+		return // the kernel cannot have seen them
+	}
 	deleted := c.After == nil || c.After.Status == image.Deleted
-	if !deleted && (after == nil || before.DiskFormat == after.DiskFormat) {
+	if !deleted && c.After.DiskFormat == c.Before.DiskFormat && c.After.InFile == c.Before.InFile {
 		return
 	}
-	data := noNode
+	dir := imageNode(kindImage, c.Number)
+	r.entry(dir, diskName)
+	for _, ext := range extensions(c.Before.DiskFormat) {
+		r.entry(dir, "image."+ext)
+	}
 	if deleted {
-		data = imageNode(kindData, c.Number)
-		if passed := imageNode(kindPassedData, c.Number); r.m.handles.has(passed) {
-			data = passed
-		}
-	}
-	names := []string{diskName}
-	for _, ext := range extensions(before.DiskFormat) {
-		names = append(names, "image."+ext)
-	}
-	for _, name := range names {
-		r.forget(forgotten{dir, name, data})
+		r.attributes(imageNode(kindData, c.Number))
+		r.attributes(imageNode(kindPassedData, c.Number))
 	}
 }
 
@@ -201,15 +195,26 @@ func (r *round) label(ctx context.Context, parent node, kind LabelKind, project 
 
 // everything forgets all that can be named: the directories of the root with what they hold, and the entries that
 // survive below them because something is open there.
-func (r *round) everything(now time.Time) {
+func (r *round) everything(ctx context.Context, now time.Time) error {
 	r.changed = now.UnixMicro()
-	for _, id := range r.m.handles.images() {
+	for number, id := range r.m.handles.images() {
 		r.entry(dirNode(kindIDs, 0, 0), string(id))
+		img, err := r.m.source.Image(ctx, number)
+		if errors.Is(err, image.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, f := range files(img, r.m.passes) {
+			r.entry(imageNode(kindImage, number), f.name)
+		}
 	}
 	for _, f := range fixed(rootNode) {
 		r.directory(rootNode, f.name)
 		r.attributes(f.node)
 	}
+	return nil
 }
 
 // send tells the kernel.
@@ -221,8 +226,6 @@ func (r *round) send() {
 	for _, f := range r.order {
 		var status fuse.Status
 		switch {
-		case f.child != noNode:
-			status = r.m.server.DeleteNotify(uint64(f.node), uint64(f.child), f.name)
 		case f.name != "":
 			status = r.m.server.EntryNotify(uint64(f.node), f.name)
 		default:

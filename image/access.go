@@ -1,6 +1,9 @@
 package image
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // CanSee reports whether the caller may know of the image. memberOf tells whether the caller's project is a member of
 // it (with whatever member status); it is asked only for shared images.
@@ -27,6 +30,11 @@ func (c Caller) CanSee(img *Image, memberOf func() bool) bool {
 // only then may a cache in between keep them.
 func (img *Image) AnonymousCanRead() bool {
 	return img.Visibility == Public && img.Status == Active
+}
+
+// InFile tells whether the data, by its locations, lies in a file of the machine that has the store.
+func (img *Image) InFile() bool {
+	return slices.ContainsFunc(img.Locations, func(l Location) bool { return strings.HasPrefix(l.URL, "file:") })
 }
 
 // IsDisk reports whether the image holds a disk of a guest, as opposed to a kernel, a ramdisk or an archive.

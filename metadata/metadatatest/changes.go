@@ -35,7 +35,7 @@ func testChanges(t *testing.T, db metadata.DB) {
 	img := newImage()
 	create(t, db, img)
 	before := img.Listed()
-	img.Name, img.Tags, img.Visibility = pointer("new"), nil, image.Public
+	img.Name, img.Tags, img.Visibility, img.Locations = pointer("new"), nil, image.Public, img.Locations[1:] // without the file
 	save(t, db, img)
 	after := img.Listed()
 	save(t, db, img)
