@@ -12,11 +12,12 @@ import (
 
 // A Job is work that is done again and again.
 type Job struct {
-	Name  string
-	Every time.Duration
-	Retry time.Duration   // after a failure, doubled with each further one up to Every; 0 is Every
-	Wake  <-chan struct{} // runs it before its time; nil for never
-	Run   func(ctx context.Context) error
+	Name    string
+	Every   time.Duration
+	AtStart bool            // runs it at once
+	Retry   time.Duration   // after a failure, doubled with each further one up to Every; 0 is Every
+	Wake    <-chan struct{} // runs it before its time; nil for never
+	Run     func(ctx context.Context) error
 }
 
 // Run carries out the jobs until ctx ends, and then waits for those under way. A job that fails is logged and tried
@@ -37,12 +38,14 @@ func (j Job) loop(ctx context.Context, log *slog.Logger) {
 	defer tick.Stop()
 	retry := time.Duration(0) // of the trouble that lasts
 	failing := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-j.Wake:
+	for now := j.AtStart; ; now = false {
+		if !now {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			case <-j.Wake:
+			}
 		}
 		err := j.Run(ctx)
 		switch {

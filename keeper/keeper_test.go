@@ -16,15 +16,16 @@ import (
 func TestJobsRunInTimeAndWhenWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		runs, wake, done := 0, make(chan struct{}), make(chan error)
+		runs, atOnce, wake, done := 0, 0, make(chan struct{}), make(chan error)
 		go func() {
 			done <- Run(ctx, slog.New(slog.DiscardHandler), Job{Name: "count", Every: time.Minute, Wake: wake,
-				Run: func(context.Context) error { runs++; return nil }})
+				Run: func(context.Context) error { runs++; return nil }},
+				Job{Name: "at once", Every: time.Hour, AtStart: true, Run: func(context.Context) error { atOnce++; return nil }})
 		}()
 		time.Sleep(3*time.Minute + time.Second) // the bubble's clock
 		synctest.Wait()
-		if runs != 3 {
-			t.Errorf("%d runs in three minutes, want 3", runs)
+		if runs != 3 || atOnce != 1 {
+			t.Errorf("%d runs in three minutes, and %d of what runs at the start and every hour, want 3 and 1", runs, atOnce)
 		}
 		wake <- struct{}{}
 		synctest.Wait()
