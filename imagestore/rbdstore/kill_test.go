@@ -64,7 +64,7 @@ func TestKilledInAPut(t *testing.T) {
 		}
 		_, err := s.Open(t.Context(), loc)
 		wantError(t, "Open of what was never finished", err, image.ErrDataMissing)
-		shutOut(t, c, watcher(t, c, uploadPrefix+"of-"+string(id)))
+		shutOutWatcher(t, c, uploadPrefix+"of-"+string(id))
 		for removed := 0; removed == 0; { // the OSD may hear of it later
 			var err error
 			if removed, err = s.Sweep(t.Context()); err != nil {
@@ -75,23 +75,12 @@ func TestKilledInAPut(t *testing.T) {
 	}
 }
 
-// watcher returns the address of the only client that watches an image.
-func watcher(t *testing.T, c *testservers.Ceph, name string) string {
+// shutOutWatcher shuts out the only client that watches an image.
+func shutOutWatcher(t *testing.T, c *testservers.Ceph, name string) {
 	t.Helper()
-	out, err := c.RBD(t.Context(), "images", "status", "images/"+name)
+	address, err := c.Watcher(t.Context(), name)
 	must(t, err)
-	_, after, found := strings.Cut(out, "watcher=")
-	if !found {
-		t.Fatalf("rbd status says %q, want a watcher", out)
-	}
-	return strings.Fields(after)[0]
-}
-
-// shutOut lets the cluster forget a client, and never hear it again.
-func shutOut(t *testing.T, c *testservers.Ceph, address string) {
-	t.Helper()
-	_, err := c.Ceph(t.Context(), "osd", "blocklist", "add", address)
-	must(t, err)
+	must(t, c.ShutOut(t.Context(), address))
 }
 
 func wantNothing(t *testing.T, s *Store) {
@@ -230,7 +219,7 @@ func TestBlocklisted(t *testing.T) {
 	data := storetest.Random(100_000)
 	loc := put(t, s, data)
 	r := openReader(t, s, loc)
-	shutOut(t, c, watcher(t, c, imageOf(loc)))
+	shutOutWatcher(t, c, imageOf(loc))
 	first := r.(*reader).image
 	for r.(*reader).image == first { // until the OSD has heard of it
 		wantData(t, r, data)

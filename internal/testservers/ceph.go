@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -208,9 +207,28 @@ func (c *Ceph) KillOSD() {
 }
 
 // PauseOSD keeps the OSD from doing anything until resume is called.
-func (c *Ceph) PauseOSD() (resume func(), err error) {
-	pid := c.osd.Pid()
-	return func() { syscall.Kill(pid, syscall.SIGCONT) }, syscall.Kill(pid, syscall.SIGSTOP)
+func (c *Ceph) PauseOSD() (resume func(), err error) { return c.osd.pause() }
+
+// PauseMon does so with the monitor: who connects gets no answer.
+func (c *Ceph) PauseMon() (resume func(), err error) { return c.mon.pause() }
+
+// Watcher returns the address of the only client that watches an image of the pool images.
+func (c *Ceph) Watcher(ctx context.Context, name string) (address string, err error) {
+	out, err := c.RBD(ctx, "images", "status", "images/"+name)
+	if err != nil {
+		return "", err
+	}
+	_, after, found := strings.Cut(out, "watcher=")
+	if !found {
+		return "", fmt.Errorf("rbd status of image %s tells of no watcher: %s", name, out)
+	}
+	return strings.Fields(after)[0], nil
+}
+
+// ShutOut lets the cluster forget a client, and never hear it again. One that is dead would be remembered for half a minute.
+func (c *Ceph) ShutOut(ctx context.Context, address string) error {
+	_, err := c.Ceph(ctx, "osd", "blocklist", "add", address)
+	return err
 }
 
 // set keeps a daemon for Stop.
@@ -265,7 +283,7 @@ func (c *Ceph) Stop() error {
 	var errs []error
 	for _, s := range []*Server{c.osd, c.mgr, c.mon} {
 		if s != nil {
-			syscall.Kill(s.Pid(), syscall.SIGCONT) // a test may have failed while it was paused
+			s.resume() // a test may have failed while it was paused
 			errs = append(errs, s.Stop())
 		}
 	}

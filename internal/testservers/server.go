@@ -154,6 +154,13 @@ func (s *Server) Kill() {
 	<-s.done
 }
 
+// pause keeps the server from doing anything until resume is called.
+func (s *Server) pause() (resume func(), err error) {
+	return s.resume, syscall.Kill(s.Pid(), syscall.SIGSTOP)
+}
+
+func (s *Server) resume() { syscall.Kill(s.Pid(), syscall.SIGCONT) }
+
 // listening waits until the server takes connections on its address; if it does not, it is stopped and the error
 // holds what it said.
 func (s *Server) listening(ctx context.Context) (*Server, error) {
