@@ -16,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/daemon"
@@ -247,70 +246,6 @@ func wantKeptByClones(t *testing.T, d *testdaemon.Daemon, c *testservers.Ceph, i
 	if _, err := c.RBD(t.Context(), "vms", "rm", "--no-progress", disk); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// TestCephAway serves all else while the cluster is away, before the start and later, and goes on once it is back.
-func TestCephAway(t *testing.T) {
-	c := testservers.OwnCeph(t)
-	dir := t.TempDir()
-	cfg := testdaemon.Config{Dir: dir, TOML: withCeph(c, dir)}
-	d, err := testdaemon.Launch(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data := storetest.Random(1 << 20)
-	near, far := newDiskIn(t, d.Client, "local", data), newDiskIn(t, d.Client, "ceph", data)
-	if err := d.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.StopMon(); err != nil {
-		t.Fatal(err)
-	}
-	d = testdaemon.Start(t, cfg)
-	wantDownload(t, d.Client, near, data)
-	if _, err := fetchData(t, d.Client, far); !errors.Is(err, image.ErrStoreOffline) {
-		t.Errorf("Download from a cluster that is away = %v, want %v", err, image.ErrStoreOffline)
-	}
-	images := 0
-	for _, err := range d.Client.List(t.Context(), image.Query{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		images++
-	}
-	if images != 2 {
-		t.Errorf("%d images are listed, want 2", images)
-	}
-	newDiskIn(t, d.Client, "local", data)
-	if err := c.StartMon(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	wantBack(t, d, far, data)
-	later := newDiskIn(t, d.Client, "ceph", data)
-	c.KillOSD()
-	wantDownload(t, d.Client, near, data)
-	if _, err := fetchData(t, d.Client, later); !errors.Is(err, image.ErrStoreOffline) {
-		t.Errorf("Download without the OSD = %v, want %v", err, image.ErrStoreOffline)
-	}
-	if err := c.StartOSD(); err != nil {
-		t.Fatal(err)
-	}
-	wantBack(t, d, later, data)
-}
-
-// wantBack downloads an image as soon as its store is back, which says until then that it is away.
-func wantBack(t *testing.T, d *testdaemon.Daemon, id image.ID, data []byte) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
-		_, err := fetchData(t, d.Client, id)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, image.ErrStoreOffline) || time.Now().After(deadline) {
-			t.Fatalf("Download from a cluster that is back = %v", err)
-		}
-	}
-	wantDownload(t, d.Client, id, data)
 }
 
 // TestCheckReachesCeph says which store does not work, and why.

@@ -36,7 +36,8 @@ func Command() *cobra.Command {
 		Long: "Vitrined keeps virtual machine images and serves each of them twice: over the OpenStack Image API v2, and as a\n" +
 			"file in a read-only mount from which QEMU boots at once. Without a configuration file it keeps everything in the\n" +
 			"data directory and listens on 127.0.0.1:9292 only.\n\n" +
-			"SIGHUP makes it open the event log and the audit log again. Started from a terminal, it ends with that.\n\n" +
+			"SIGHUP makes it open the event log and the audit log again. Started from a terminal, it ends with that.\n" +
+			"SIGUSR1 makes it look at once in all stores for what can be removed.\n\n" +
 			"Exit status:\n\n" +
 			"    0  done, or stopped by SIGTERM or Ctrl-C\n" +
 			"    1  failed\n" +

@@ -25,9 +25,11 @@ import (
 	"github.com/vitrine-image/vitrine/fusefs"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
 	"github.com/vitrine-image/vitrine/keeper"
+	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
 )
 
@@ -54,7 +56,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	}
 	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
 	defer func() { err = errors.Join(err, d.close()) }()
-	d.catchHangups()
+	d.catchSignals()
 	listeners, err := d.listen() // before anything is made that a wrong address would leave behind
 	if err != nil {
 		return err
@@ -72,13 +74,17 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 type daemon struct {
 	cfg      Config
 	log      *slog.Logger
+	db       metadata.DB
+	stores   *imagestore.Set
 	service  *imageservice.Service
 	auth     auth.Authenticator
 	outgoing *outbound.Client
 	eventLog *events.Log   // nil for none
 	auditLog *events.Audit // nil for none
-	hangups  chan os.Signal
+	signals  signals
 	closers  []func() error // called last first
+
+	knowsNothing bool // the database had no active image at the start
 }
 
 func (d *daemon) onClose(fn func() error) { d.closers = append(d.closers, fn) }
@@ -105,6 +111,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.db = db
 	d.onClose(db.Close)
 	if err := lock.lockFile(); err != nil { // it may be new
 		return err
@@ -116,6 +123,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.stores = stores
 	ingester, err := ingest.New(ingest.Config{HashAlgo: d.cfg.Images.HashingAlgorithm, Budget: int64(d.cfg.Images.BufferMemory),
 		Formats: d.cfg.Images.rules()})
 	if err != nil {
@@ -162,11 +170,12 @@ func (d *daemon) open(ctx context.Context) error {
 	if err := d.recover(ctx); err != nil {
 		return err
 	}
-	return tellOfLostDatabase(ctx, db, stores, path, d.log)
+	return d.findLost(ctx)
 }
 
 // recover cleans up after the process before this one. The lock on the database says that it is dead. What cannot be
-// cleaned up now (a full disk, a store that is away) is tried again by the jobs.
+// cleaned up now (a full disk, a directory that is away) is tried again by the jobs, which clean up in the stores that are
+// not on this machine, too: nobody waits for a cluster that is away.
 func (d *daemon) recover(ctx context.Context) error {
 	for _, step := range []struct {
 		what string
@@ -174,9 +183,7 @@ func (d *daemon) recover(ctx context.Context) error {
 	}{
 		{"register this instance", d.service.Beat},
 		{"forget the instances before", d.service.BuryOthers},
-		{"remove unfinished files", d.service.SweepStores},
-		{"end unfinished uploads", d.service.SweepUploads},
-		{"remove the data of deleted images", d.service.CollectGarbage},
+		{"sweep the stores", func(ctx context.Context) error { return d.service.Sweep(ctx, d.hasAtHand) }},
 	} {
 		if err := step.do(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -194,6 +201,11 @@ func (d *daemon) recover(ctx context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// hasAtHand reports whether a store's data lies on this machine. One that is not configured is nowhere else, either.
+func (d *daemon) hasAtHand(store string) bool {
+	return !slices.ContainsFunc(d.stores.Entries(), func(e imagestore.Entry) bool { return e.ID == store && !e.Local })
 }
 
 // serve runs listeners, jobs and mount until ctx ends or one of them fails.

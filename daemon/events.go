@@ -8,10 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -174,34 +172,20 @@ func (d *daemon) runEvents(ctx context.Context) error {
 	if d.auditLog != nil {
 		g.Go(func() error { return d.auditLog.Run(ctx) })
 	}
-	g.Go(func() error { d.reopenEvents(ctx); return nil })
+	g.Go(func() error { d.heedSignals(ctx); return nil })
 	return g.Wait()
 }
 
-// catchHangups keeps SIGHUP from ending the process as long as the daemon is open; see reopenEvents.
-func (d *daemon) catchHangups() {
-	d.hangups = make(chan os.Signal, 1)
-	signal.Notify(d.hangups, syscall.SIGHUP)
-	d.onClose(func() error { signal.Stop(d.hangups); return nil })
-}
-
-// reopenEvents opens the logs again at each SIGHUP, until ctx ends.
-func (d *daemon) reopenEvents(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.hangups:
-		}
-		var err error
-		if d.eventLog != nil {
-			err = d.eventLog.Reopen()
-		}
-		if d.auditLog != nil {
-			err = errors.Join(err, d.auditLog.Reopen())
-		}
-		if err != nil {
-			d.log.Error("a log cannot be opened again, lines go where they went", "error", err)
-		}
+// reopenEvents opens the logs again.
+func (d *daemon) reopenEvents() {
+	var err error
+	if d.eventLog != nil {
+		err = d.eventLog.Reopen()
+	}
+	if d.auditLog != nil {
+		err = errors.Join(err, d.auditLog.Reopen())
+	}
+	if err != nil {
+		d.log.Error("a log cannot be opened again, lines go where they went", "error", err)
 	}
 }

@@ -2,30 +2,42 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/keeper"
 )
 
 // jobs are what the daemon does by itself.
 func (d *daemon) jobs() []keeper.Job {
-	atStart := make(chan struct{}, 1)
-	atStart <- struct{}{}
-	return []keeper.Job{
+	jobs := []keeper.Job{
 		{Name: "heartbeat", Every: 15 * time.Second, Run: d.service.Beat},
-		{Name: "sweep", Every: 30 * time.Second, Retry: time.Second, Wake: d.service.Released(), Run: func(ctx context.Context) error {
-			return errors.Join(d.service.SweepUploads(ctx), d.service.CollectGarbage(ctx))
-		}},
-		{Name: "sweep stores", Every: 30 * time.Second, Run: d.service.SweepStores},
 		{Name: "trim changes", Every: time.Minute, Run: func(ctx context.Context) error {
 			return d.service.TrimChanges(ctx, d.cfg.Metadata.KeepChanges)
 		}},
 		{Name: "drop labels", Every: 24 * time.Hour, Run: func(ctx context.Context) error { return d.service.DropLabels(ctx, keepLabels) }},
 		{Name: "drop tasks", Every: 10 * time.Minute, Run: d.service.DropTasks},
-		{Name: "audit", Every: 24 * time.Hour, Wake: atStart, Run: d.audit},
+		{Name: "audit", Every: 24 * time.Hour, AtStart: true, Retry: 10 * time.Minute, Run: d.audit},
 	}
+	for _, e := range d.stores.Entries() {
+		jobs = append(jobs, d.sweepJob(e))
+	}
+	return jobs
+}
+
+// sweepJob cleans up in one store, so that none waits for another one that hangs. What is at hand was swept at the start.
+func (d *daemon) sweepJob(e imagestore.Entry) keeper.Job {
+	untold := !e.Local
+	return keeper.Job{Name: "sweep " + e.ID, Every: 30 * time.Second, AtStart: !e.Local, Retry: time.Second, Wake: d.service.Released(e.ID),
+		Run: func(ctx context.Context) error {
+			err := d.service.Sweep(ctx, func(store string) bool { return store == e.ID })
+			if err == nil && untold {
+				err = d.tellOfLostDatabase(ctx, e)
+				untold = err != nil
+			}
+			return err
+		}}
 }
 
 // keepLabels is how many names, tags and projects must have come after one without images before its number is forgotten.

@@ -51,15 +51,15 @@ func TestASweepIsWokenForWhatAnUploadLeaves(t *testing.T) {
 		t.Fatalf("Upload = %v", err)
 	}
 	select {
-	case <-svc.Released():
+	case <-svc.Released("local"):
 	default:
 		t.Error("nobody is woken")
 	}
-	if err := svc.SweepUploads(t.Context()); !errors.Is(err, image.ErrUnavailable) {
-		t.Errorf("SweepUploads while the database is full = %v, want an error, so that it is tried again", err)
+	if err := svc.Sweep(t.Context(), anyStore); !errors.Is(err, image.ErrUnavailable) {
+		t.Errorf("Sweep while the database is full = %v, want an error, so that it is tried again", err)
 	}
 	db.full = false
-	if err := svc.SweepUploads(t.Context()); err != nil {
+	if err := svc.Sweep(t.Context(), anyStore); err != nil {
 		t.Error(err)
 	}
 	if got, err := s.Get(t.Context(), img.ID); err != nil || got.Status != image.Queued {

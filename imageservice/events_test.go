@@ -429,7 +429,7 @@ func TestSweptUpload(t *testing.T) {
 	if _, err := w.Write([]byte("da")); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(sweeper.BuryOthers(t.Context()), sweeper.SweepUploads(t.Context())); err != nil {
+	if err := errors.Join(sweeper.BuryOthers(t.Context()), sweeper.Sweep(t.Context(), anyStore)); err != nil {
 		t.Fatal(err)
 	}
 	if told, recorded := notes.take(); told != "image.prepare image.upload!" || recorded != "" {

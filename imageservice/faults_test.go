@@ -2,7 +2,6 @@ package imageservice_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -83,10 +82,8 @@ func (l *life) live(db metadata.DB, store imagestore.Writer) {
 func (l *life) verify(db metadata.DB, dir string) {
 	l.t.Helper()
 	svc := openOn(l.t, db, dir, nil, false)
-	for _, step := range []func(context.Context) error{svc.BuryOthers, svc.SweepStores, svc.SweepUploads, svc.CollectGarbage} {
-		if err := step(l.t.Context()); err != nil {
-			l.t.Errorf("%s: sweep: %v", l.what, err)
-		}
+	if err := errors.Join(svc.BuryOthers(l.t.Context()), svc.Sweep(l.t.Context(), anyStore)); err != nil {
+		l.t.Errorf("%s: sweep: %v", l.what, err)
 	}
 	s := session{svc.As(admin)}
 	var active, there int

@@ -13,14 +13,11 @@ type holds struct {
 	count    map[int64]int
 	idle     map[int64]chan struct{} // closed when the last hold ends; made by those who wait for it
 	deleting map[int64]chan struct{} // closed when the deletion is over
-	released chan struct{}           // gets a token when there is something to clean up
+	released func()                  // called when nobody holds an image any more
 }
 
-func newHolds() *holds {
-	return &holds{
-		count: make(map[int64]int), idle: make(map[int64]chan struct{}), deleting: make(map[int64]chan struct{}),
-		released: make(chan struct{}, 1),
-	}
+func newHolds(released func()) *holds {
+	return &holds{count: make(map[int64]int), idle: make(map[int64]chan struct{}), deleting: make(map[int64]chan struct{}), released: released}
 }
 
 // hold waits for a deletion under way and counts one more user of the image.
@@ -55,15 +52,7 @@ func (h *holds) release(number int64) {
 	}
 	h.mu.Unlock()
 	if last {
-		h.wake()
-	}
-}
-
-// wake tells whoever cleans up that there is something to do.
-func (h *holds) wake() {
-	select {
-	case h.released <- struct{}{}:
-	default:
+		h.released()
 	}
 }
 

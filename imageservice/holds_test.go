@@ -9,7 +9,7 @@ import (
 // TestAHoldThatIsJustEndingIsAwaited closes a file a moment after the deletion has begun, as the kernel does.
 func TestAHoldThatIsJustEndingIsAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHolds()
+		h := newHolds(func() {})
 		start := time.Now()
 		for range 2 {
 			if err := h.hold(t.Context(), 7); err != nil {

@@ -62,8 +62,8 @@ func TestTrashKeepsTheDataUntilItIsClosed(t *testing.T) {
 		t.Errorf("read %q", p[:n])
 	}
 	r.Close()
-	<-svc.Released()
-	if err := svc.CollectGarbage(t.Context()); err != nil {
+	<-svc.Released("local")
+	if err := svc.Sweep(t.Context(), anyStore); err != nil {
 		t.Fatal(err)
 	}
 	if n := files(t, dir); n != 0 {

@@ -116,7 +116,7 @@ func TestTakenForDead(t *testing.T) {
 	other, _, _ := node(t, db, dir, 2*time.Minute)
 	img := queued(t, s)
 	store.afterPut = func() {
-		if err := other.SweepUploads(t.Context()); err != nil {
+		if err := other.Sweep(t.Context(), anyStore); err != nil {
 			t.Error(err)
 		}
 	}
@@ -141,7 +141,7 @@ func TestSweepThatIsOvertaken(t *testing.T) {
 	body, client := io.Pipe()
 	done := make(chan error, 1)
 	store.delete = func() error {
-		if err := awake.SweepUploads(t.Context()); err != nil {
+		if err := awake.Sweep(t.Context(), anyStore); err != nil {
 			t.Error(err)
 		}
 		checkStatus(t, s, img.ID, image.Queued)
@@ -152,7 +152,7 @@ func TestSweepThatIsOvertaken(t *testing.T) {
 		_, err := client.Write([]byte("data")) // is read once the reservation is there
 		return err
 	}
-	if err := sleepy.SweepUploads(t.Context()); err != nil {
+	if err := sleepy.Sweep(t.Context(), anyStore); err != nil {
 		t.Error(err)
 	}
 	checkStatus(t, s, img.ID, image.Saving)
@@ -188,7 +188,7 @@ func TestTwoSweeps(t *testing.T) {
 	firstStore.delete = func() error { close(deleting); <-goOn; return nil }
 	secondStore.delete = func() error { t.Error("the second node deletes, too"); return nil }
 	late.call = func() { // it has seen the upload, and the first one is faster
-		go func() { done <- first.SweepUploads(context.Background()) }()
+		go func() { done <- first.Sweep(context.Background(), anyStore) }()
 		select {
 		case <-deleting:
 		case err := <-done:
@@ -196,7 +196,7 @@ func TestTwoSweeps(t *testing.T) {
 			done <- err
 		}
 	}
-	if err := second.SweepUploads(t.Context()); err != nil {
+	if err := second.Sweep(t.Context(), anyStore); err != nil {
 		t.Error(err)
 	}
 	checkStatus(t, s, img.ID, image.Saving)
@@ -239,8 +239,8 @@ func TestUploadWhileADirectoryIsAway(t *testing.T) {
 		if err := send(t, s, img.ID, "data"); err != nil {
 			t.Fatal(err)
 		}
-		if err := svc.CollectGarbage(t.Context()); err != nil {
-			t.Error(err)
+		if err := svc.Sweep(t.Context(), anyStore); !errors.Is(err, image.ErrStoreOffline) {
+			t.Errorf("Sweep = %v, want %v", err, image.ErrStoreOffline)
 		}
 		checkData(t, s, img.ID, "data")
 		move(two+" away", two)
@@ -280,12 +280,12 @@ func TestDeletionMindsItsOwnData(t *testing.T) {
 	if calls != 2 {
 		t.Errorf("two deletions asked the store %d times", calls)
 	}
-	err := svc.CollectGarbage(t.Context())
+	err := svc.Sweep(t.Context(), anyStore)
 	if !errors.Is(err, image.ErrStoreOffline) || strings.Count(err.Error(), "image") != 1 || calls != 4 {
-		t.Errorf("CollectGarbage asks the store %d times and says %v, want that it tries both and tells of one", calls-2, err)
+		t.Errorf("Sweep asks the store %d times and says %v, want that it tries both and tells of one", calls-2, err)
 	}
 	store.delete = nil
-	if err := svc.CollectGarbage(t.Context()); err != nil {
+	if err := svc.Sweep(t.Context(), anyStore); err != nil {
 		t.Error(err)
 	}
 	if n := files(t, dir); n != 0 {

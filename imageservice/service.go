@@ -82,7 +82,7 @@ type Service struct {
 	tasks       *running
 	applied     func(ctx context.Context, sequence int64) error // see Follow
 
-	collecting sync.Mutex // one collection of garbage at a time
+	upkeep map[string]*upkeep // of each store, by its id; the map does not change
 
 	growing chan struct{} // holds one while a growth changes
 
@@ -90,7 +90,6 @@ type Service struct {
 
 	mu      sync.Mutex
 	uploads map[string]context.CancelCauseFunc // running in this process, by upload id
-	swept   map[string]time.Time               // when, by the id of the store; see SweepStores
 	growths map[string]*growth                 // of those among them whose size is unknown, and limited by a quota
 }
 
@@ -109,8 +108,8 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		holds: newHolds(), uploads: make(map[string]context.CancelCauseFunc), swept: make(map[string]time.Time),
-		growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
+		upkeep: newUpkeep(cfg.Stores), uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
+	s.holds = newHolds(s.wakeSweeps)
 	if err := s.checkImports(); err != nil {
 		return nil, err
 	}

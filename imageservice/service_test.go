@@ -95,6 +95,8 @@ func openFiles(t testing.TB, id string, dirs ...string) *filestore.Store {
 	return store
 }
 
+func anyStore(string) bool { return true }
+
 // openWith fills in what the configuration lacks. The heart of the new instance beats once.
 func openWith(t testing.TB, cfg imageservice.Config, entries ...imagestore.Entry) *imageservice.Service {
 	t.Helper()

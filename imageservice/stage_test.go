@@ -2,7 +2,6 @@ package imageservice_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -119,10 +118,8 @@ func stageLife(t *testing.T, what string, faulty, db metadata.DB, dir string, wr
 	gone := s.Delete(t.Context(), ids[1]) == nil
 
 	svc := openImports(t, db, dir, nil)
-	for _, step := range []func(context.Context) error{svc.BuryOthers, svc.SweepStores, svc.SweepUploads, svc.CollectGarbage} {
-		if err := step(t.Context()); err != nil {
-			t.Errorf("%s: sweep: %v", what, err)
-		}
+	if err := errors.Join(svc.BuryOthers(t.Context()), svc.Sweep(t.Context(), anyStore)); err != nil {
+		t.Errorf("%s: sweep: %v", what, err)
 	}
 	waiting := 0
 	for i, id := range ids {

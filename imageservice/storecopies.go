@@ -46,10 +46,3 @@ func (s *Session) DeleteCopy(ctx context.Context, storeID string, id image.ID) e
 	s.svc.collectOf(context.WithoutCancel(ctx), number, id)
 	return nil
 }
-
-// collectOf removes what an image has given away, and leaves to the sweep what cannot be removed now.
-func (s *Service) collectOf(ctx context.Context, number int64, id image.ID) {
-	if err := s.collect(ctx, func(g image.Garbage) bool { return g.Number == number }); err != nil {
-		s.log.WarnContext(ctx, "data that is not needed any more stays for now", "image_id", id, "error", err)
-	}
-}

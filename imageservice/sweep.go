@@ -1,11 +1,9 @@
 package imageservice
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -39,9 +37,9 @@ func (s *Service) BuryOthers(ctx context.Context) error {
 	})
 }
 
-// SweepUploads ends the reservations of uploads that nobody runs any more: those of dead instances, and those of this
+// sweepUploads ends the reservations of uploads that nobody runs any more: those of dead instances, and those of this
 // one that it could not clean up. It removes their objects and returns their images to queued.
-func (s *Service) SweepUploads(ctx context.Context) error {
+func (s *Service) sweepUploads(ctx context.Context, in func(store string) bool) error {
 	var uploads []image.Upload
 	var instances map[string]time.Time
 	err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
@@ -57,6 +55,7 @@ func (s *Service) SweepUploads(ctx context.Context) error {
 	for _, u := range uploads {
 		beat, alive := instances[u.Instance]
 		switch {
+		case !in(u.Store):
 		case u.Instance == s.instance && s.running(u.ID):
 		case u.Instance != s.instance && alive && s.now().Sub(beat) < deadAfter:
 		default:
@@ -164,83 +163,6 @@ func (s *Service) removeObject(ctx context.Context, u image.Upload) (left image.
 	}
 	return left, nil
 }
-
-// garbagePage bounds what CollectGarbage looks at in one transaction.
-const garbagePage = 256
-
-// CollectGarbage removes bytes whose record is gone, save those that somebody still holds open.
-func (s *Service) CollectGarbage(ctx context.Context) error {
-	return s.collect(ctx, func(image.Garbage) bool { return true })
-}
-
-// collect removes the garbage that is wanted.
-func (s *Service) collect(ctx context.Context, wanted func(image.Garbage) bool) error {
-	s.collecting.Lock()
-	defer s.collecting.Unlock()
-	var failed error // the first: of a store that is away there may be very many
-	for after := int64(0); ; {
-		var page []image.Garbage
-		err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
-			page, err = tx.Garbage(after, garbagePage)
-			return err
-		})
-		if err != nil || len(page) == 0 {
-			return errors.Join(failed, err)
-		}
-		after = page[len(page)-1].ID
-		removed, err := s.removeBytes(ctx, slices.DeleteFunc(page, func(g image.Garbage) bool { return !wanted(g) }))
-		failed = cmp.Or(failed, err)
-		if len(removed) == 0 {
-			continue
-		}
-		err = s.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
-			for _, id := range removed {
-				if err := tx.RemoveGarbage(id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return errors.Join(failed, err)
-		}
-	}
-}
-
-// removeBytes deletes what nobody holds and returns the ids of the entries that are done, and the first error.
-func (s *Service) removeBytes(ctx context.Context, page []image.Garbage) (done []int64, failed error) {
-	for _, g := range page {
-		if s.holds.users(g.Number) > 0 {
-			continue
-		}
-		if err := s.removeGarbage(ctx, g); err != nil {
-			failed = cmp.Or(failed, err)
-			continue
-		}
-		done = append(done, g.ID)
-	}
-	return done, failed
-}
-
-func (s *Service) removeGarbage(ctx context.Context, g image.Garbage) error {
-	store, ok := s.stores.Get(g.Location.Store)
-	if !ok {
-		return image.Errorf(image.ErrStoreOffline,
-			"Data of image %s that no record names stays: store %q is not configured", g.ImageID, g.Location.Store)
-	}
-	writer, deletes := store.(imagestore.Writer)
-	if !deletes {
-		return nil // the data is not ours
-	}
-	if err := writer.Delete(ctx, g.Location); err != nil {
-		return fmt.Errorf("remove data of image %s that no record names: %w", g.ImageID, err)
-	}
-	return nil
-}
-
-// Released gets a value whenever an image is no longer held, so that its garbage can be collected, and when a failed upload
-// could not be cleaned up, so that it can be swept as soon as possible.
-func (s *Service) Released() <-chan struct{} { return s.holds.released }
 
 // changesPage bounds what TrimChanges drops in one transaction: other updates wait for it.
 const changesPage = 2000

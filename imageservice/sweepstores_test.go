@@ -53,8 +53,8 @@ func TestStoresAreSweptWhereSomethingMayBeLeft(t *testing.T) {
 		imagestore.Entry{ID: "other", Store: other})
 	sweep := func(want error, nHere, nOther int) {
 		t.Helper()
-		if err := svc.SweepStores(t.Context()); !errors.Is(err, want) || here.n != nHere || other.n != nOther {
-			t.Errorf("SweepStores = %v, %d and %d sweeps so far, want %v, %d and %d", err, here.n, other.n, want, nHere, nOther)
+		if err := svc.Sweep(t.Context(), anyStore); !errors.Is(err, want) || here.n != nHere || other.n != nOther {
+			t.Errorf("Sweep = %v, %d and %d sweeps so far, want %v, %d and %d", err, here.n, other.n, want, nHere, nOther)
 		}
 	}
 	sweep(image.ErrStoreOffline, 1, 1)
@@ -98,8 +98,8 @@ func TestStoresAreSweptAtTheirTime(t *testing.T) {
 		{0, false, 1}, {59 * time.Minute, false, 1}, {time.Minute, true, 2}, {time.Minute, false, 3}, {time.Minute, false, 3}, {time.Hour, false, 4},
 	} {
 		now, store.away = now.Add(tt.after), tt.away
-		if err := svc.SweepStores(t.Context()); (err != nil) != tt.away || store.n != tt.want {
-			t.Errorf("SweepStores %s later = %v, %d sweeps so far, want %d", tt.after, err, store.n, tt.want)
+		if err := svc.Sweep(t.Context(), anyStore); (err != nil) != tt.away || store.n != tt.want {
+			t.Errorf("Sweep %s later = %v, %d sweeps so far, want %d", tt.after, err, store.n, tt.want)
 		}
 	}
 }
@@ -121,11 +121,18 @@ func TestErrorsNameTheStoreOnce(t *testing.T) {
 		do   func() error
 	}{
 		{"upload", func() error { return s.Upload(t.Context(), img.ID, strings.NewReader("data"), 4) }}, // finds out
-		{"sweep", func() error { return svc.SweepStores(t.Context()) }},
+		{"sweep", func() error { return svc.Sweep(t.Context(), anyStore) }},
 		{"audit", func() error { return svc.Audit(t.Context(), func(imageservice.Finding) {}) }},
 	} {
-		if err := try.do(); err == nil || strings.Count(err.Error(), "store local") != 1 {
-			t.Errorf("%s: %v, want an error that names the store once", try.what, err)
+		err := try.do()
+		if err == nil {
+			t.Errorf("%s succeeds", try.what)
+			continue
+		}
+		for line := range strings.Lines(err.Error()) {
+			if strings.Count(line, "store local") != 1 {
+				t.Errorf("%s: %s, want an error that names the store once", try.what, line)
+			}
 		}
 	}
 }

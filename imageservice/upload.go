@@ -296,7 +296,7 @@ func (s *Service) abandon(ctx context.Context, res image.Upload, err error) erro
 	if cleanup := s.settle(ctx, res, err); cleanup != nil {
 		s.log.WarnContext(ctx, "a failed upload is left to the sweep", "image_id", res.ImageID, "store", res.Store, "error", cleanup)
 		s.forget(res.ID) // it runs no more: the sweep that is woken may have it
-		s.holds.wake()
+		s.wakeSweep(res.Store)
 	}
 	return err
 }

@@ -550,13 +550,13 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func anyStore(string) bool { return true }
+
 // takeOver does what a process does that comes after another one, and goes on with its work.
 func (l *lab) takeOver() {
 	l.t.Helper()
-	for _, step := range []func(context.Context) error{l.svc.BuryOthers, l.svc.SweepStores, l.svc.SweepUploads, l.svc.CollectGarbage} {
-		if err := step(l.t.Context()); err != nil {
-			l.t.Errorf("sweep: %v", err)
-		}
+	if err := errors.Join(l.svc.BuryOthers(l.t.Context()), l.svc.Sweep(l.t.Context(), anyStore)); err != nil {
+		l.t.Errorf("sweep: %v", err)
 	}
 	l.work()
 }
@@ -583,7 +583,7 @@ func faultLife(t *testing.T, what string, imp image.Import, faulty, db metadata.
 
 	next := newLab(t, db, dir, nil)
 	next.takeOver()
-	if err := next.svc.CollectGarbage(ctx); err != nil {
+	if err := next.svc.Sweep(ctx, anyStore); err != nil {
 		t.Errorf("%s: %v", what, err)
 	}
 	img, err := next.Get(ctx, id)
