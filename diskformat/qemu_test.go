@@ -218,3 +218,55 @@ func checkAgainstQEMU(t *testing.T, path, format string) {
 		t.Errorf("inspected as %s, want %s of %d bytes", fmt.Sprintf("%+v", got), want, qemu.Size)
 	}
 }
+
+// A VHD has two sizes: one that is written there, and one that its geometry makes. Which one counts depends on the program
+// that made it.
+func TestSizeOfVHD(t *testing.T) {
+	testservers.Require(t, "qemu")
+	path := filepath.Join(t.TempDir(), "image")
+	const geometry, written = 3 * 4 * 17 * 512, 8 << 20
+	for _, tt := range []struct {
+		creator string
+		want    int64
+		known   bool // to Debian's QEMU; later ones know fewer that count by geometry
+	}{
+		{"vpc ", geometry, true}, {"qemu", geometry, true}, {"vs  ", geometry, true}, {"qem2", written, true}, {"win ", written, true},
+		{"d2v ", written, true}, {"tap\x00", written, true}, {"CTXS", written, true}, {"wa\x00\x00", written, false}, {"vbox", written, false},
+	} {
+		for _, largest := range []bool{false, true} {
+			footer := formattest.VHDFooter(2, written+100)
+			copy(footer[28:], tt.creator)
+			copy(footer[56:], []byte{0, 3, 4, 17})
+			want := tt.want
+			if largest {
+				copy(footer[56:], []byte{0xff, 0xff, 16, 255})
+				want = written
+			}
+			image := append(make([]byte, written+512), formattest.Summed(footer, 64)...)
+			if err := os.WriteFile(path, image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := inspect(Rules{}, image, 1<<20)
+			if got.VirtualSize != want || len(got.Problems) > 0 {
+				t.Errorf("%q, largest geometry %v: %+v, want %d bytes", tt.creator, largest, got, want)
+			}
+			if tt.known {
+				checkAgainstQEMU(t, path, "vpc")
+			}
+		}
+	}
+}
+
+// VirtualBox makes VDI images of odd sizes, too.
+func TestSizeOfVDI(t *testing.T) {
+	testservers.Require(t, "qemu")
+	path := filepath.Join(t.TempDir(), "image")
+	image := formattest.Put64LE(formattest.VDI(), 368, 2<<20+1)
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := inspect(Rules{}, image, 512); got.VirtualSize != 2<<20+512 || len(got.Problems) > 0 {
+		t.Errorf("%+v, want %d bytes", got, 2<<20+512)
+	}
+	checkAgainstQEMU(t, path, "vdi")
+}

@@ -27,7 +27,7 @@ func (v *vdi) header(p []byte) step {
 		return v.cutShort("the VDI header", len(p))
 	}
 	size := binary.LittleEndian.Uint64(p[368:])
-	blockSize, blocks := binary.LittleEndian.Uint32(p[376:]), binary.LittleEndian.Uint32(p[384:])
+	blockSize, extra, blocks := binary.LittleEndian.Uint32(p[376:]), binary.LittleEndian.Uint32(p[380:]), binary.LittleEndian.Uint32(p[384:])
 	switch kind := binary.LittleEndian.Uint32(p[76:]); {
 	case binary.LittleEndian.Uint32(p[68:])>>16 != 1:
 		v.fail("version", "version %d of VDI is not supported, only 1 is", binary.LittleEndian.Uint32(p[68:])>>16)
@@ -39,10 +39,12 @@ func (v *vdi) header(p []byte) step {
 		v.fail("header", "the header claims sectors of %d bytes", binary.LittleEndian.Uint32(p[360:]))
 	case bits.OnesCount32(blockSize) != 1 || blockSize < 512:
 		v.fail("header", "the header claims blocks of %d bytes", blockSize)
-	case size > math.MaxInt64 || size > uint64(blocks)*uint64(blockSize):
+	case extra != 0: // QEMU does not look whether there are any
+		v.fail("header", "the header claims %d more bytes with each block", extra)
+	case size > math.MaxInt64-511 || size > uint64(blocks)*uint64(blockSize):
 		v.fail("header", "%d blocks of %d bytes do not make the disk of %d bytes", blocks, blockSize, size)
 	default:
-		v.size = int64(size)
+		v.size = (int64(size) + 511) &^ 511 // as QEMU has it; some programs write odd sizes
 	}
 	return enough
 }

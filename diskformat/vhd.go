@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // vhd recognises the format of Virtual PC, fixed and dynamic ones. A fixed one is a raw disk with a footer at the end, a
@@ -14,9 +15,10 @@ type vhd struct {
 }
 
 const (
-	vhdCookie = "conectix"
-	vhdFooter = 512
-	vhdHeader = 1024 // of a dynamic disk
+	vhdCookie  = "conectix"
+	vhdFooter  = 512
+	vhdHeader  = 1024             // of a dynamic disk
+	vhdLargest = 65535 * 16 * 255 // sectors of the largest geometry, which stands for all larger ones, too
 )
 
 const (
@@ -60,7 +62,7 @@ func (v *vhd) copyInFront(p []byte) step {
 
 // parse reads a footer of vhdFooter bytes.
 func (v *vhd) parse(p []byte) footer {
-	f := footer{header: binary.BigEndian.Uint64(p[16:]), size: binary.BigEndian.Uint64(p[48:]), kind: binary.BigEndian.Uint32(p[60:]),
+	f := footer{header: binary.BigEndian.Uint64(p[16:]), size: vhdSize(p), kind: binary.BigEndian.Uint32(p[60:]),
 		identity: [16]byte(p[68:])}
 	switch sum := binary.BigEndian.Uint32(p[64:]); {
 	case binary.BigEndian.Uint32(p[12:]) != 0x10000:
@@ -75,6 +77,19 @@ func (v *vhd) parse(p []byte) footer {
 		v.fail("footer", "the footer claims a virtual size of %d bytes", f.size)
 	}
 	return f
+}
+
+// vhdGeometric are programs whose guests see a disk of the size that its geometry has, as they stand in a footer: Virtual
+// PC, Virtual Server, and QEMU, unless it is told otherwise. The guests of all others see the size that is written there.
+var vhdGeometric = []string{"vpc ", "vs  ", "qemu"}
+
+// vhdSize is the size that a guest sees, as QEMU takes it from a footer since 10.0; before it knew fewer of the others.
+func vhdSize(p []byte) uint64 {
+	sectors := uint64(binary.BigEndian.Uint16(p[56:])) * uint64(p[58]) * uint64(p[59])
+	if sectors != vhdLargest && slices.Contains(vhdGeometric, string(p[28:32])) {
+		return sectors * 512
+	}
+	return binary.BigEndian.Uint64(p[48:]) &^ 511
 }
 
 // vhdSum is the complement of the sum of all bytes but the checksum's own.

@@ -226,6 +226,7 @@ func hostileOthers() []Sample {
 		{Name: "VDI: too large for its blocks", Format: "vdi", Check: "header", Data: Put64LE(vdi, 368, 3<<20+1)},
 		{Name: "VDI: too large for any file", Format: "vdi", Check: "header", Data: Put64LE(vdi, 368, math.MaxUint64)},
 		{Name: "VDI: blocks of 3 bytes", Format: "vdi", Check: "header", Data: Put32LE(vdi, 376, 3)},
+		{Name: "VDI: bytes between blocks", Format: "vdi", Check: "header", Data: Put32LE(vdi, 380, 512)},
 		{Name: "VDI: sectors of 4 KiB", Format: "vdi", Check: "header", Data: Put32LE(vdi, 360, 4096)},
 		{Name: "VDI: cut short", Format: "vdi", Check: "header", Data: vdi[:400]},
 		{Name: "ISO: cut short", Format: "iso", Check: "header", Data: ISO("CD001")[:32774]},
