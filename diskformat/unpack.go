@@ -7,11 +7,15 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 )
 
-// errShort says that compressed data ends before a block is full.
-var errShort = errors.New("it is shorter than a block")
+// These say that compressed data ends before a block is full, or does not end then.
+var (
+	errShort = errors.New("it is shorter than a block")
+	errLong  = errors.New("it is longer than a block")
+)
 
 // bufferPool keeps buffers for data that is compressed.
 type bufferPool struct{ pool sync.Pool }
@@ -42,6 +46,39 @@ func inflate(dst, src []byte) error {
 		return errShort
 	}
 	return err
+}
+
+// unzlibs are readers that were used before.
+var unzlibs sync.Pool
+
+// unzlib unpacks a zlib stream into dst and returns how many bytes it has, which are some and not more than fit. It ignores
+// what comes then.
+func unzlib(dst, src []byte) (n int, err error) {
+	r, again := unzlibs.Get().(io.ReadCloser)
+	if again {
+		err = r.(zlib.Resetter).Reset(bytes.NewReader(src), nil)
+	} else {
+		r, err = zlib.NewReader(bytes.NewReader(src))
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer unzlibs.Put(r)
+	for n < len(dst) && err == nil {
+		var more int
+		more, err = r.Read(dst[n:])
+		n += more
+	}
+	if err == nil { // the checksum is still to come
+		var more int
+		if more, err = r.Read(make([]byte, 1)); more > 0 {
+			return n, errLong
+		}
+	}
+	if err == io.EOF && n > 0 {
+		return n, nil
+	}
+	return n, err
 }
 
 // unzstds never keeps more than its caller has place for. It works on as many blocks at once as there are processors.

@@ -1,20 +1,26 @@
 package diskformat
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"math/bits"
 )
 
 // vdi recognises the format of VirtualBox. Source: QEMU, block/vdi.c; VirtualBox, VDICore.h.
-type vdi struct{ verdict }
+type vdi struct {
+	verdict
+	table, data uint32 // where the one of the blocks is, and where the blocks are
+	blockSize   uint32
+}
 
 const (
-	vdiMagic  = "\x7f\x10\xda\xbe"
-	vdiHeader = 512
+	vdiMagic   = "\x7f\x10\xda\xbe"
+	vdiHeader  = 512
+	vdiNoBlock = math.MaxUint32 - 1 // and more: nothing was ever written, or it was discarded
 )
 
-func newVDI() *vdi { return &vdi{verdict{format: VDI}} }
+func newVDI() *vdi { return &vdi{verdict: verdict{format: VDI}} }
 
 func (v *vdi) start() step { return step{0, vdiHeader, v.header} }
 
@@ -26,8 +32,10 @@ func (v *vdi) header(p []byte) step {
 	if len(p) < vdiHeader {
 		return v.cutShort("the VDI header", len(p))
 	}
+	v.table, v.data = binary.LittleEndian.Uint32(p[340:]), binary.LittleEndian.Uint32(p[344:])
 	size := binary.LittleEndian.Uint64(p[368:])
-	blockSize, extra, blocks := binary.LittleEndian.Uint32(p[376:]), binary.LittleEndian.Uint32(p[380:]), binary.LittleEndian.Uint32(p[384:])
+	extra, blocks := binary.LittleEndian.Uint32(p[380:]), binary.LittleEndian.Uint32(p[384:])
+	v.blockSize = binary.LittleEndian.Uint32(p[376:])
 	switch kind := binary.LittleEndian.Uint32(p[76:]); {
 	case binary.LittleEndian.Uint32(p[68:])>>16 != 1:
 		v.fail("version", "version %d of VDI is not supported, only 1 is", binary.LittleEndian.Uint32(p[68:])>>16)
@@ -37,14 +45,24 @@ func (v *vdi) header(p []byte) step {
 		v.fail("header", "the header claims the unknown type %d", kind)
 	case binary.LittleEndian.Uint32(p[360:]) != 512:
 		v.fail("header", "the header claims sectors of %d bytes", binary.LittleEndian.Uint32(p[360:]))
-	case bits.OnesCount32(blockSize) != 1 || blockSize < 512:
-		v.fail("header", "the header claims blocks of %d bytes", blockSize)
+	case bits.OnesCount32(v.blockSize) != 1 || v.blockSize < 512:
+		v.fail("header", "the header claims blocks of %d bytes", v.blockSize)
 	case extra != 0: // QEMU does not look whether there are any
 		v.fail("header", "the header claims %d more bytes with each block", extra)
-	case size > math.MaxInt64-511 || size > uint64(blocks)*uint64(blockSize):
-		v.fail("header", "%d blocks of %d bytes do not make the disk of %d bytes", blocks, blockSize, size)
+	case size > math.MaxInt64-511 || size > uint64(blocks)*uint64(v.blockSize):
+		v.fail("header", "%d blocks of %d bytes do not make the disk of %d bytes", blocks, v.blockSize, size)
 	default:
 		v.size = (int64(size) + 511) &^ 511 // as QEMU has it; some programs write odd sizes
 	}
 	return enough
+}
+
+func (v *vdi) open(_ context.Context, f *file) (layout, error) {
+	return newBlockTable(f, blockTable{off: int64(v.table), block: int64(v.blockSize), width: 4, entry: func(p []byte) (run, error) {
+		block := binary.LittleEndian.Uint32(p)
+		if block >= vdiNoBlock {
+			return run{kind: runHole}, nil
+		}
+		return run{kind: runStored, at: int64(v.data) + int64(block)*int64(v.blockSize)}, nil
+	}}, v.size)
 }

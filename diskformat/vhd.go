@@ -1,6 +1,7 @@
 package diskformat
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -12,12 +13,16 @@ import (
 type vhd struct {
 	verdict
 	front footer // the copy, if match
+	// Of a dynamic disk:
+	table     uint64 // where the one of the blocks is
+	blockSize uint32
 }
 
 const (
 	vhdCookie  = "conectix"
 	vhdFooter  = 512
-	vhdHeader  = 1024             // of a dynamic disk
+	vhdHeader  = 1024 // of a dynamic disk
+	vhdNoBlock = math.MaxUint32
 	vhdLargest = 65535 * 16 * 255 // sectors of the largest geometry, which stands for all larger ones, too
 )
 
@@ -107,16 +112,17 @@ func (v *vhd) header(p []byte) step {
 	if len(p) < vhdHeader {
 		return v.cutShort("the header of the dynamic disk", len(p))
 	}
-	blocks, blockSize := uint64(binary.BigEndian.Uint32(p[28:])), binary.BigEndian.Uint32(p[32:])
+	blocks := binary.BigEndian.Uint32(p[28:])
+	v.table, v.blockSize = binary.BigEndian.Uint64(p[16:]), binary.BigEndian.Uint32(p[32:])
 	switch {
 	case !hasPrefix(p, "cxsparse"):
 		v.fail("header", "there is no header of a dynamic disk at %d", v.front.header)
 	case vhdSum(p, 36) != binary.BigEndian.Uint32(p[36:]):
 		v.fail("header", "the header's checksum is wrong")
-	case bits.OnesCount32(blockSize) != 1 || blockSize < 512:
-		v.fail("header", "the header claims blocks of %d bytes", blockSize)
-	case blocks*uint64(blockSize) < v.front.size:
-		v.fail("header", "%d blocks of %d bytes do not make the disk of %d bytes", blocks, blockSize, v.front.size)
+	case bits.OnesCount32(v.blockSize) != 1 || v.blockSize < 512:
+		v.fail("header", "the header claims blocks of %d bytes", v.blockSize)
+	case uint64(blocks)*uint64(v.blockSize) < v.front.size:
+		v.fail("header", "%d blocks of %d bytes do not make the disk of %d bytes", blocks, v.blockSize, v.front.size)
 	case !allZero(p[40:56]):
 		v.fail("parent", "it names a parent disk, which a hypervisor would open on its own")
 	default:
@@ -153,4 +159,20 @@ func (v *vhd) fixed(size int64, last []byte) {
 	default:
 		v.size = int64(f.size)
 	}
+}
+
+// open returns the layout of the disk. Before each block stands a map of the sectors in it that were ever written. Like
+// QEMU we do not look there: the others are zeros as well.
+func (v *vhd) open(_ context.Context, f *file) (layout, error) {
+	if v.blockSize == 0 {
+		return flatLayout{}, nil
+	}
+	bitmap := (int64(v.blockSize)/512/8 + 511) &^ 511
+	return newBlockTable(f, blockTable{off: int64(v.table), block: int64(v.blockSize), width: 4, entry: func(p []byte) (run, error) {
+		sector := binary.BigEndian.Uint32(p)
+		if sector == vhdNoBlock {
+			return run{kind: runHole}, nil
+		}
+		return run{kind: runStored, at: int64(sector)*512 + bitmap}, nil
+	}}, v.size)
 }

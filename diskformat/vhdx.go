@@ -2,6 +2,7 @@ package diskformat
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
@@ -13,11 +14,16 @@ import (
 type vhdx struct {
 	verdict
 	sequence uint64 // of the newest valid header and one more, 0 for none
-	log      bool   // it says that there is a log
-	metadata region // of the first region table
+	newest   [vhdxNewest]byte
+	replayed bool // the log has been dealt with
+	regions  regions
 	items    []item // that are still to be read, in the order in which they stand
 	sector   uint32
+	block    uint32 // bytes of a block
 }
+
+// regions are those that are needed, of the first region table.
+type regions struct{ blocks, metadata region }
 
 type region struct{ off, length uint64 }
 
@@ -35,6 +41,7 @@ const (
 	vhdxLimit  = 64 << 40 // bytes of the largest disk
 	vhdxUnit   = 1 << 20  // regions begin and end at multiples of it
 	vhdxHeader = 4 << 10
+	vhdxNewest = 80 // bytes of a header that mean something
 	maxEntries = 2047
 )
 
@@ -71,8 +78,13 @@ func (v *vhdx) header(p []byte) step {
 	if len(p) < vhdxHeader {
 		return v.cutShort("the header", len(p))
 	}
-	if sequence := binary.LittleEndian.Uint64(p[8:]) + 1; vhdxSum(p, "head") && binary.LittleEndian.Uint16(p[66:]) == 1 && sequence > v.sequence {
-		v.sequence, v.log = sequence, !allZero(p[48:64])
+	sequence := binary.LittleEndian.Uint64(p[8:]) + 1
+	switch {
+	case !vhdxSum(p, "head") || binary.LittleEndian.Uint16(p[66:]) != 1:
+	case sequence > v.sequence:
+		v.sequence, v.newest = sequence, [vhdxNewest]byte(p)
+	case sequence == v.sequence && v.newest != [vhdxNewest]byte(p):
+		return v.fail("header", "the two headers differ, and neither is the newer one")
 	}
 	return step{128 << 10, vhdxHeader, v.second}
 }
@@ -84,11 +96,10 @@ func (v *vhdx) second(p []byte) step {
 		return enough
 	case v.sequence == 0:
 		return v.fail("header", "neither of the two headers is valid")
-	case v.log:
-		return v.fail("log", "it was not closed: a log is still to be replayed, which may change what the image is; "+
-			"open it once with the program that wrote it, or with qemu-img check -r all")
+	case v.log().id != guid{} && !v.replayed:
+		return v.fail("log", "it was not closed: a log is still to be replayed, which may change what the image is; "+vhdxReplay)
 	}
-	return step{192 << 10, vhdxTable, v.regions}
+	return step{192 << 10, vhdxTable, v.firstRegions}
 }
 
 // vhdxSum checks the signature and the checksum of a structure.
@@ -101,30 +112,30 @@ func vhdxSum(p []byte, signature string) bool {
 	return crc32.Update(sum, castagnoli, p[8:]) == binary.LittleEndian.Uint32(p[4:])
 }
 
-// regions looks at the first region table.
-func (v *vhdx) regions(p []byte) step {
+// firstRegions looks at the first region table.
+func (v *vhdx) firstRegions(p []byte) step {
 	if len(p) < vhdxTable {
 		return v.cutShort("the region table", len(p))
 	}
-	if !v.findMetadata(p) {
+	if !v.findRegions(p) {
 		return enough
 	}
-	return step{256 << 10, vhdxTable, v.regionsAgain}
+	return step{256 << 10, vhdxTable, v.secondRegions}
 }
 
-// regionsAgain looks at the second region table, which must not say anything else.
-func (v *vhdx) regionsAgain(p []byte) step {
+// secondRegions looks at the second region table, which must not say anything else.
+func (v *vhdx) secondRegions(p []byte) step {
 	if len(p) < vhdxTable {
 		return v.cutShort("the second region table", len(p))
 	}
-	first := v.metadata
-	if vhdxSum(p, "regi") && (!v.findMetadata(p) || v.metadata != first) {
+	first := v.regions
+	if vhdxSum(p, "regi") && (!v.findRegions(p) || v.regions != first) {
 		return v.fail("header", "the two region tables differ")
 	}
-	return step{int64(first.off), vhdxTable, v.table}
+	return step{int64(first.metadata.off), vhdxTable, v.table}
 }
 
-func (v *vhdx) findMetadata(p []byte) bool {
+func (v *vhdx) findRegions(p []byte) bool {
 	if !vhdxSum(p, "regi") {
 		v.fail("header", "the region table is not valid")
 		return false
@@ -134,23 +145,37 @@ func (v *vhdx) findMetadata(p []byte) bool {
 		v.fail("header", "the region table claims %d entries", count)
 		return false
 	}
-	v.metadata = region{}
+	v.regions = regions{}
 	for i := range int(count) {
 		e := p[16+32*i:][:32]
 		r := region{binary.LittleEndian.Uint64(e[16:]), uint64(binary.LittleEndian.Uint32(e[24:]))}
-		switch id := guid(e[:16]); {
-		case id == vhdxMetadata && v.metadata != region{}:
-			v.fail("header", "there are two metadata regions")
-		case id == vhdxMetadata:
-			v.metadata = r
-		case id != vhdxBAT && binary.LittleEndian.Uint32(e[28:])&1 != 0:
-			v.fail("unknown_features", "it needs a region of which nothing is known")
+		switch guid(e[:16]) {
+		case vhdxMetadata:
+			v.regions.metadata.set(v, "metadata", r)
+		case vhdxBAT:
+			v.regions.blocks.set(v, "block table", r)
+		default:
+			if binary.LittleEndian.Uint32(e[28:])&1 != 0 {
+				v.fail("unknown_features", "it needs a region of which nothing is known")
+			}
 		}
 	}
-	if m := v.metadata; m.off < vhdxUnit || m.off%vhdxUnit != 0 || m.off > 1<<62 || m.length < vhdxUnit {
-		v.fail("header", "there is no metadata region, or not where it may be")
-	}
+	v.regions.metadata.check(v, "metadata")
+	v.regions.blocks.check(v, "block table")
 	return len(v.problems) == 0
+}
+
+func (r *region) set(v *vhdx, name string, to region) {
+	if *r != (region{}) {
+		v.fail("header", "there are two %s regions", name)
+	}
+	*r = to
+}
+
+func (r *region) check(v *vhdx, name string) {
+	if r.off < vhdxUnit || r.off%vhdxUnit != 0 || r.off > 1<<62 || r.length < vhdxUnit {
+		v.fail("header", "there is no %s region, or not where it may be", name)
+	}
 }
 
 // table looks at the list of metadata items.
@@ -177,10 +202,10 @@ func (v *vhdx) table(p []byte) step {
 		case id == vhdxParent:
 			return v.parent()
 		case size > 0:
-			if off < vhdxTable || int(length) < size || uint64(off)+uint64(length) > v.metadata.length {
+			if off < vhdxTable || int(length) < size || uint64(off)+uint64(length) > v.regions.metadata.length {
 				return v.fail("header", "a metadata item is not where it may be")
 			}
-			v.items = append(v.items, item{id, int64(v.metadata.off) + int64(off)})
+			v.items = append(v.items, item{id, int64(v.regions.metadata.off) + int64(off)})
 		}
 		seen[id] = true
 	}
@@ -218,8 +243,8 @@ func (v *vhdx) item(p []byte) step {
 		if binary.LittleEndian.Uint32(p[4:])&2 != 0 {
 			return v.parent()
 		}
-		if block := binary.LittleEndian.Uint32(p); bits.OnesCount32(block) != 1 || block < 1<<20 || block > 256<<20 {
-			return v.fail("header", "the metadata claims blocks of %d bytes", block)
+		if v.block = binary.LittleEndian.Uint32(p); bits.OnesCount32(v.block) != 1 || v.block < 1<<20 || v.block > 256<<20 {
+			return v.fail("header", "the metadata claims blocks of %d bytes", v.block)
 		}
 	case vhdxLogical:
 		if v.sector = binary.LittleEndian.Uint32(p); v.sector != 512 && v.sector != 4096 {
@@ -239,5 +264,47 @@ func (v *vhdx) finish() step {
 	if v.size%int64(v.sector) != 0 {
 		return v.fail("header", "the virtual size of %d bytes is no number of sectors", v.size)
 	}
+	blocks := v.blocks()
+	if need := blocks.need(v.size); need > int64(v.regions.blocks.length) {
+		return v.fail("header", "the block table has %d bytes, and a disk of %d bytes needs %d", v.regions.blocks.length, v.size, need)
+	}
 	return enough
+}
+
+// What an entry of the block table says of its block. Those that are not here are not used.
+const (
+	vhdxNotPresent = 0
+	vhdxUndefined  = 1
+	vhdxZero       = 2
+	vhdxUnmapped   = 3
+	vhdxUnmappedV0 = 5 // in a draft of the format, which QEMU reads, too
+	vhdxPresent    = 6
+)
+
+// blocks is the table of blocks. After some of them stands an entry for the sectors of those that are only partly there,
+// which is the case in differencing disks alone.
+func (v *vhdx) blocks() blockTable {
+	return blockTable{off: int64(v.regions.blocks.off), block: int64(v.block), width: 8,
+		between: int64(v.sector) << 23 / int64(v.block), entry: vhdxBlock}
+}
+
+// vhdxBlock reads an entry of a block table.
+func vhdxBlock(p []byte) (run, error) {
+	e := binary.LittleEndian.Uint64(p)
+	at := int64(e >> 20 << 20)
+	switch state := e & 7; state {
+	case vhdxNotPresent, vhdxUndefined, vhdxZero, vhdxUnmapped, vhdxUnmappedV0:
+		return run{kind: runHole}, nil
+	case vhdxPresent:
+		if at == 0 {
+			return run{}, corrupt("a block would be where the headers are")
+		}
+		return run{kind: runStored, at: at}, nil
+	default:
+		return run{}, corrupt("a block is in state %d, in which none may be", state)
+	}
+}
+
+func (v *vhdx) open(_ context.Context, f *file) (layout, error) {
+	return newBlockTable(f, v.blocks(), v.size)
 }

@@ -13,9 +13,9 @@ import (
 // text and can name other files. Source: VMware, Virtual Disk Format 5.0; QEMU, block/vmdk.c, which reads more than that.
 type vmdk struct {
 	verdict
-	types  []string // that are allowed
-	sparse [vmdkHeader]byte
-	footer bool   // what counts stands at the end
+	types  []string         // that are allowed
+	sparse [vmdkHeader]byte // the header; in the end the footer, if that is what counts
+	footer bool
 	text   []byte // the beginning of a descriptor that stands alone
 }
 
@@ -35,7 +35,15 @@ const (
 	vmdkDescSize  = 36
 	vmdkTables    = 44 // entries of a grain table
 	vmdkDirectory = 56 // of the grains
-	vmdkSame      = 48 // bytes in which header and footer agree
+	vmdkPacking   = 77
+	vmdkSame      = 48 // bytes in which header and footer agree, and in the packing
+)
+
+// Flags in the header.
+const (
+	vmdkFlags      = 8
+	vmdkZeroGrains = 1 << 2 // an entry of 1 is a grain of zeros
+	vmdkMarkers    = 1 << 17
 )
 
 func newVMDK(rules Rules) *vmdk {
@@ -84,7 +92,9 @@ func (v *vmdk) sparseHeader(p []byte) step {
 		return v.fail("header", "the header claims a disk of %d sectors", capacity)
 	case bits.OnesCount64(grain) != 1 || grain < 8 || grain > 1<<21:
 		return v.fail("header", "the header claims grains of %d sectors", grain)
-	case binary.LittleEndian.Uint32(p[vmdkTables:]) != 512:
+	case v.packed() && grain > vmdkPackedGrain/512:
+		return v.fail("header", "the header claims compressed grains of %d sectors", grain)
+	case binary.LittleEndian.Uint32(p[vmdkTables:]) != vmdkEntries:
 		return v.fail("header", "the header claims grain tables of %d entries", binary.LittleEndian.Uint32(p[vmdkTables:]))
 	case start != 1 || size == 0:
 		return v.fail("descriptor", "there is no descriptor behind the header")
@@ -144,9 +154,11 @@ func (v *vmdk) end(_ int64, tail []byte) {
 	switch {
 	case binary.LittleEndian.Uint32(marker[8:]) != 0 || binary.LittleEndian.Uint32(marker[12:]) != 3 || !allZero(marker[16:]) || !allZero(last):
 		v.fail("footer", "there is no footer at the end: the file is cut short, or something was added")
-	case !bytes.Equal(footer[:vmdkSame], v.sparse[:vmdkSame]):
+	case !bytes.Equal(footer[:vmdkSame], v.sparse[:vmdkSame]) || !bytes.Equal(footer[vmdkPacking:][:2], v.sparse[vmdkPacking:][:2]):
 		v.fail("footer", "the footer and the header differ: programs would not agree on what the image is")
 	case binary.LittleEndian.Uint64(footer[vmdkDirectory:]) == vmdkAtEnd:
 		v.fail("footer", "the footer says that there is another one")
+	default:
+		copy(v.sparse[:], footer)
 	}
 }

@@ -197,6 +197,9 @@ const (
 	VHDXItems    = VHDXMetadata + 64<<10 // parameters, size and logical sector size, 8 bytes for each
 )
 
+// VHDXLogID is the one of the entries that count in the log of a VHDX.
+const VHDXLogID = "the guid of logs"
+
 // VHDX is one without blocks.
 func VHDX(o VHDXOptions) []byte {
 	b := make([]byte, VHDXItems+4096)
@@ -206,7 +209,7 @@ func VHDX(o VHDXOptions) []byte {
 		le.PutUint64(b[at+8:], uint64(i+1))
 		le.PutUint16(b[at+66:], 1)
 		if o.Log {
-			copy(b[at+48:], "the guid of logs")
+			copy(b[at+48:], VHDXLogID)
 		}
 	}
 	for _, at := range []int{192 << 10, 256 << 10} {
