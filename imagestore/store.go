@@ -111,6 +111,17 @@ type Cloneable interface {
 	Clones(ctx context.Context, loc image.Location) ([]string, error)
 }
 
+// A Cloner makes volumes outside of the store that share data of the store until they are written to.
+type Cloner interface {
+	Cloneable
+	// Clone makes all of a volume or nothing, also when ctx ends. want is checked. Errors, with texts for a person besides the
+	// first two: image.ErrStoreOffline, image.ErrDataMissing; image.ErrForbidden where the store may make none;
+	// image.ErrConflict for a name that is taken; image.ErrInvalid for a size; image.ErrStoreFull.
+	Clone(ctx context.Context, loc image.Location, want image.NewClone) (image.Clone, error)
+	// ClonePools returns where it may make them.
+	ClonePools() []string
+}
+
 // A Recurrent Sweeper may find something after writes and deletions that succeeded, and what other daemons left.
 type Recurrent interface {
 	Sweeper

@@ -19,6 +19,7 @@ var (
 	ErrBusy        = errors.New("somebody uses it") // watches it, or has clones of it
 	ErrSnapshots   = errors.New("the image has snapshots")
 	ErrReadOnly    = errors.New("it is open for reading only")
+	ErrInvalid     = errors.New("that cannot be") // a size beyond all bounds, a clone of a snapshot that is not protected
 	ErrFull        = errors.New("the pool is full")
 	ErrAway        = errors.New("the cluster does not answer")
 	ErrBlocklisted = errors.New("the cluster has shut this client out") // the next call connects anew
@@ -34,6 +35,7 @@ var kinds = map[syscall.Errno]error{
 	syscall.EBUSY:     ErrBusy,
 	syscall.ENOTEMPTY: ErrSnapshots,
 	syscall.EROFS:     ErrReadOnly,
+	syscall.EINVAL:    ErrInvalid,
 	syscall.ENOSPC:    ErrFull,
 	syscall.EDQUOT:    ErrFull,
 	syscall.ETIMEDOUT: ErrAway,

@@ -78,7 +78,9 @@ func TestTimeout(t *testing.T) {
 func TestFullPool(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	ctx := t.Context()
-	p := connect(t, c, "images", nil).Pool("small")
+	cluster := connect(t, c, "images", nil)
+	images, p := cluster.Pool("images"), cluster.Pool("small")
+	parent := newImage(t, images)
 	must(t, p.Create(ctx, "full", 1<<40, 8<<20))
 	i := open(t, p, "full", "", Writable)
 	_, err := c.Ceph(ctx, "osd", "pool", "set-quota", "small", "max_bytes", "1000000")
@@ -92,6 +94,7 @@ func TestFullPool(t *testing.T) {
 	}
 	wantError(t, "a write", err, ErrFull)
 	wantError(t, "Create", p.Create(ctx, "another", 1<<20, 1<<20), ErrFull)
+	wantError(t, "Clone", images.Clone(ctx, parent, "snap", p, "another"), ErrFull)
 	again := open(t, p, "full", "", Writable)
 	must(t, again.Close(ctx))
 	must(t, i.Close(ctx))

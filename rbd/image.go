@@ -201,7 +201,7 @@ func (i *Image) WriteAt(ctx context.Context, b []byte, off int64) error {
 	})
 }
 
-// Resize changes the size. What was beyond is lost, what is new reads as zeros.
+// Resize changes the size. What was beyond is lost, what is new reads as zeros. Errors: ErrInvalid for what no image can have.
 func (i *Image) Resize(ctx context.Context, size int64) error {
 	return i.do(ctx, "resize image", func(img *rbd.Image) error { return img.Resize(uint64(size)) })
 }

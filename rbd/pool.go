@@ -52,19 +52,29 @@ func (p *Pool) do(ctx context.Context, act string, fn func(*rados.IOContext) err
 // Errors: ErrExists.
 func (p *Pool) Create(ctx context.Context, name string, size, objectSize int64) error {
 	return p.do(ctx, "create image "+name, func(io *rados.IOContext) error {
-		if err := io.Create(trashObject, rados.CreateIdempotent); err != nil {
+		options, err := optionsOf(io)
+		if err != nil {
 			return err
 		}
-		options := rbd.NewRbdImageOptions()
 		defer options.Destroy()
-		if err := options.SetUint64(rbd.ImageOptionFeatures, features); err != nil {
-			return err
-		}
 		if err := options.SetUint64(rbd.ImageOptionOrder, uint64(bits.TrailingZeros64(uint64(objectSize)))); err != nil {
 			return err
 		}
 		return rbd.CreateImage(io, name, uint64(size), options)
 	})
+}
+
+// optionsOf returns those of a new image in a pool, which it prepares. Destroy them.
+func optionsOf(io *rados.IOContext) (*rbd.ImageOptions, error) {
+	if err := io.Create(trashObject, rados.CreateIdempotent); err != nil {
+		return nil, err
+	}
+	options := rbd.NewRbdImageOptions()
+	if err := options.SetUint64(rbd.ImageOptionFeatures, features); err != nil {
+		options.Destroy()
+		return nil, err
+	}
+	return options, nil
 }
 
 // List returns the names of all images, without those in the trash.

@@ -40,16 +40,19 @@ type Config struct {
 	ObjectSize int64 // bytes, a power of two from 4 KiB to 32 MiB; 0 means DefaultObjectSize
 	// TrashInUse lets Delete succeed for an image with clones: it goes to the pool's trash until they are gone.
 	TrashInUse bool
+	// ClonePools are the pools in which Clone may make volumes.
+	ClonePools []string
 	Logger     *slog.Logger // nil discards
 }
 
-// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor, Cloneable, Described and Recurrent.
+// A Store keeps data in a pool. Besides Store and Writer it is Measured, an Auditor, a Cloner, Described and Recurrent.
 type Store struct {
 	id         string
 	user       string
 	name       string // of the pool
 	objectSize int64
 	trashInUse bool
+	clonePools []string
 	save       func(ctx context.Context, fsid string) error
 	log        *slog.Logger
 	cluster    *rbd.Cluster
@@ -59,7 +62,7 @@ type Store struct {
 	ahead      chan struct{} // a token for each block read ahead
 
 	sweeping sync.Mutex      // held by the sweep
-	suspects map[string]bool // images that it found without a note; see isLeft
+	suspects map[string]bool // images that it found without a note, see isLeft, and unfinished clones
 
 	mu       sync.Mutex
 	fsid     string // "" while unknown
@@ -86,6 +89,7 @@ func Open(cfg Config) (*Store, error) {
 		name:       cfg.Pool,
 		objectSize: size,
 		trashInUse: cfg.TrashInUse,
+		clonePools: cfg.ClonePools,
 		save:       cfg.SaveFSID,
 		log:        cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).With("store", cfg.ID),
 		cluster:    cluster,
@@ -109,8 +113,10 @@ func (s *Store) Check(ctx context.Context) (fsid string, err error) {
 	if fsid, err = s.identity(ctx); err != nil {
 		return "", err
 	}
-	if _, err := s.pool.List(ctx); err != nil {
-		return "", s.failure(err)
+	for _, pool := range append([]string{s.name}, s.clonePools...) {
+		if _, err := s.cluster.Pool(pool).List(ctx); err != nil {
+			return "", s.failure(err)
+		}
 	}
 	return fsid, nil
 }

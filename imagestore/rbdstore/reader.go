@@ -30,6 +30,17 @@ func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	o, err := s.openAt(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{store: s, size: o.img.Size(), image: o}
+	r.ahead = newReadAhead(r.readImage, r.size, s.ahead)
+	return r, nil
+}
+
+// openAt returns the image at a location, open at its snapshot; put it back.
+func (s *Store) openAt(ctx context.Context, loc image.Location) (*opened, error) {
 	name, err := s.resolve(ctx, loc)
 	if err != nil {
 		return nil, err
@@ -42,9 +53,7 @@ func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader
 		s.images.put(o)
 		return nil, err
 	}
-	r := &reader{store: s, size: o.img.Size(), image: o}
-	r.ahead = newReadAhead(r.readImage, r.size, s.ahead)
-	return r, nil
+	return o, nil
 }
 
 // compare refuses to read an image that has taken the name of the one that a version tells of. Error: image.ErrDataMissing.

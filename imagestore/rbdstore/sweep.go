@@ -11,9 +11,9 @@ import (
 	"github.com/vitrine-image/vitrine/rbd"
 )
 
-// Sweep implements imagestore.Sweeper: it removes images whose upload has ended before its time, and those in the trash
-// that nobody uses any more. A writer watches its image, also one in another daemon; the cluster takes 30 s to notice
-// that a watcher has died.
+// Sweep implements imagestore.Sweeper: it removes images whose upload has ended before its time, those in the trash that
+// nobody uses any more, and clones that were not finished. A writer watches its image, also one in another daemon; the
+// cluster takes 30 s to notice that a watcher has died.
 func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	if _, err := s.identity(ctx); err != nil {
 		return 0, err
@@ -41,7 +41,8 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 		}
 	}
 	n, err := s.emptyTrash(ctx)
-	return removed + n, errors.Join(append(failed, err)...)
+	m, cloneErr := s.sweepClones(ctx, before)
+	return removed + n + m, errors.Join(append(failed, err, cloneErr)...)
 }
 
 // SweepEvery implements imagestore.Recurrent.

@@ -69,10 +69,11 @@ bluestore fsck on mount = false
 `
 
 // cephUsers are the users of a new cluster with what each may do, in the words of Ceph's own documentation: images is
-// the daemon's, vms the one of Nova and Cinder, reader reads images only, stranger may talk to monitors and nothing else.
+// the daemon's, cloner the same with the right to make clones, vms the one of Nova and Cinder, reader reads images only, stranger may talk to monitors and nothing else.
 var cephUsers = []struct{ name, mon, osd, mgr string }{
 	{"client.admin", "allow *", "allow *", "allow *"},
 	{"client.images", "profile rbd", "profile rbd pool=images, profile rbd pool=small", "profile rbd pool=images"},
+	{"client.cloner", "profile rbd", "profile rbd pool=images, profile rbd pool=vms, profile rbd pool=small", "profile rbd pool=images, profile rbd pool=vms"},
 	{"client.vms", "profile rbd", "profile rbd pool=vms, profile rbd-read-only pool=images", "profile rbd pool=vms"},
 	{"client.reader", "profile rbd", "profile rbd-read-only pool=images", ""},
 	{"client.stranger", "allow r", "", ""},
