@@ -53,7 +53,7 @@ func (m *Mount) fileAttr(img *image.Image, n node) (attr, error) {
 			return a, image.ErrNoData
 		}
 		a.size = *img.Size
-		if isRawDisk(img) {
+		if img.IsRawDisk() {
 			a.nlink = 2
 		}
 	}

@@ -32,7 +32,7 @@ func files(img *image.Image, pass bool) []namedNode {
 	}
 	data := imageNode(k, img.Number)
 	list := []namedNode{{dataName(img), data}}
-	if isRawDisk(img) {
+	if img.IsRawDisk() {
 		list = append(list, namedNode{diskName, data}) // the same bytes: a hard link
 	}
 	list = append(list, namedNode{documentName, imageNode(kindDocument, img.Number)})
@@ -40,12 +40,6 @@ func files(img *image.Image, pass bool) []namedNode {
 		list = append(list, namedNode{name, imageNode(kindSum, img.Number)})
 	}
 	return list
-}
-
-// isRawDisk tells whether the bytes are the disk that a guest sees. An operator may allow gpt for raw disks with a
-// partition table.
-func isRawDisk(img *image.Image) bool {
-	return img.IsDisk() && (img.DiskFormat == "raw" || img.DiskFormat == "gpt")
 }
 
 // plain matches what may become a part of a file's name; it keeps odd formats and algorithms from escaping.

@@ -42,3 +42,9 @@ func (img *Image) IsDisk() bool {
 	return slices.Contains([]string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "ami", "gpt"}, img.DiskFormat) &&
 		(img.ContainerFormat == "bare" || img.ContainerFormat == "ami")
 }
+
+// IsRawDisk reports whether the bytes are the disk that a guest sees. An operator may allow gpt for raw disks with a
+// partition table.
+func (img *Image) IsRawDisk() bool {
+	return img.IsDisk() && (img.DiskFormat == "raw" || img.DiskFormat == "gpt")
+}
