@@ -84,6 +84,7 @@ type Session interface {
 	Upload(ctx context.Context, id image.ID, up imageservice.Upload) error
 	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
 	ImportSession
+	CloneSession
 	metadef.Catalog
 	MemberSession
 	TaskSession

@@ -60,6 +60,8 @@ var routes = []route{
 	{"GET", "/v2/info/stores/detail", (*server).listStoreDetails, false},
 	{"GET", "/v2/info/usage", (*server).showUsage, false},
 
+	{"POST", wire.OwnPath + "/images/:image/clones", (*server).cloneImage, true},
+
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},
 	{"GET", wire.MemberSchema, (*server).showSchema, false},
@@ -84,7 +86,7 @@ func newRouter(s *server, routes []route) *router {
 	return &router{tree}
 }
 
-// find returns the operation of a path that begins with /v2/. Errors: 404, 405 with the methods that the path knows.
+// find returns the operation of a path that begins with /v2/ or /vitrine/. Errors: 404, 405 with the methods that the path knows.
 func (rt *router) find(method, path string) (httprouter.Handle, httprouter.Params, error) {
 	if handle, params, _ := rt.tree.Lookup(method, path); handle != nil {
 		return handle, params, nil

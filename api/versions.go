@@ -22,14 +22,14 @@ const (
 // mediaTypePrefix begins the media type by which a client may choose a version instead of by the path.
 const mediaTypePrefix = "application/vnd.openstack.images-"
 
-// versionedPath returns the path of a request with its version made /v2; ok is false for every other path.
+// versionedPath returns the path of a request with its version made /v2, or one of our own; ok is false for every other path.
 func versionedPath(r *http.Request) (path string, ok bool) {
 	path = r.URL.Path
 	if escapedSlash(r.URL) {
 		path = r.URL.RawPath
 	}
 	first, rest, more := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if first == "v2" && more {
+	if (first == "v2" || first == "vitrine") && more {
 		return path, true
 	}
 	if knownVersion(first) && more {

@@ -33,6 +33,7 @@ const (
 	AddLocation     Action = "add_location"
 	ShowLocations   Action = "show_locations"
 	DeleteFromStore Action = "delete_from_store"
+	Clone           Action = "clone" // as the Volume
 	Show            Action = "show" // only when it was refused
 )
 
@@ -56,6 +57,7 @@ type Act struct {
 	Kind    ObjectKind
 	ID      string        // of the object, "" when it has none
 	Member  string        // project that it was shared with, "" for other actions
+	Volume  string        // that was cloned from it, "" for other actions
 	Changes []FieldChange // of Change; see Changes
 	Bytes   int64         // of data that went in or out
 	Err     error         // nil when it was done
@@ -178,6 +180,7 @@ type record struct {
 	Kind         ObjectKind    `json:"object"`
 	ID           *string       `json:"id"`
 	Member       string        `json:"member,omitempty"`
+	Volume       string        `json:"volume,omitempty"`
 	Changes      []FieldChange `json:"changes,omitempty"`
 	Bytes        int64         `json:"bytes,omitempty"`
 	Outcome      string        `json:"outcome"`
@@ -193,7 +196,7 @@ func describeAct(ctx context.Context, a Act) record {
 	r := record{Time: a.At.UTC().Format(recordLayout), RequestID: requestid.From(ctx), UserID: nullable(a.Caller.UserID),
 		ProjectID: nullable(a.Caller.ProjectID), DomainID: nullable(a.Caller.DomainID), Roles: append([]string{}, a.Caller.Roles...),
 		ServiceRoles: append([]string{}, a.Caller.ServiceRoles...), Anonymous: a.Caller.Anonymous, Auth: nullable(origin.Auth),
-		Action: a.Action, Kind: a.Kind, ID: nullable(a.ID), Member: a.Member, Changes: a.Changes, Bytes: a.Bytes, Outcome: done}
+		Action: a.Action, Kind: a.Kind, ID: nullable(a.ID), Member: a.Member, Volume: a.Volume, Changes: a.Changes, Bytes: a.Bytes, Outcome: done}
 	if origin.Address.IsValid() {
 		r.Source = nullable(origin.Address.Unmap().String())
 	}

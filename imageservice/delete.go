@@ -32,6 +32,11 @@ func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 		if seen.Protected {
 			return image.Errorf(image.ErrForbidden, "Image %s is protected and cannot be deleted.", id)
 		}
+		leave, err := s.svc.cloning.enter(ctx, id, aRemoval)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		if err := s.svc.checkClones(ctx, id, seen.Locations); err != nil {
 			return err
 		}

@@ -53,6 +53,9 @@ func (n *notebook) Record(ctx context.Context, act events.Act) {
 	if act.Member != "" {
 		text += " with " + act.Member
 	}
+	if act.Volume != "" {
+		text += " " + act.Volume
+	}
 	for _, c := range act.Changes {
 		text += " " + strings.ReplaceAll(c.Field, " ", "_")
 	}

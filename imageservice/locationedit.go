@@ -73,7 +73,7 @@ func (r *relocation) relocate(ctx context.Context, img *image.Image, e image.Edi
 		}
 		return r.add(ctx, img, add, at)
 	case image.EditRemove:
-		return r.remove(img, e.Item)
+		return r.remove(ctx, img, e.Item)
 	}
 	return r.replace(ctx, img, e.Value)
 }
@@ -87,13 +87,16 @@ func position(item string, n int) (int, bool) {
 	return int(at), err == nil && int(at) < n
 }
 
-func (r *relocation) remove(img *image.Image, item string) error {
+func (r *relocation) remove(ctx context.Context, img *image.Image, item string) error {
 	if len(img.Locations) == 1 {
 		return image.Errorf(image.ErrForbidden, "Cannot remove last location in the image.")
 	}
 	at, ok := position(item, len(img.Locations))
 	if !ok {
 		return image.Errorf(image.ErrInvalid, "Invalid position for removing a location.")
+	}
+	if err := r.svc.checkClones(ctx, img.ID, img.Locations[at:at+1]); err != nil {
+		return err
 	}
 	img.Locations = slices.Delete(img.Locations, at, at+1)
 	return nil

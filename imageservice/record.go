@@ -98,6 +98,13 @@ func (s *Session) mayFilter(ctx context.Context, q image.Query) bool {
 // Errors: those of image.Image.Apply, image.ErrNotFound, image.ErrForbidden, image.ErrTooLarge over a quota.
 func (s *Session) Edit(ctx context.Context, id image.ID, edits []image.Edit) (*image.Image, error) {
 	relocates := slices.ContainsFunc(edits, locates)
+	if relocates {
+		leave, err := s.svc.cloning.enter(ctx, id, aRemoval)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
 	var r *relocation
 	img, err := s.changeAndSave(ctx, id, events.Change, policy.ModifyImage, func(seen, img *image.Image) (bool, error) {
 		r = &relocation{Session: s, seen: seen}

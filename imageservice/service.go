@@ -77,6 +77,7 @@ type Service struct {
 	log         *slog.Logger
 	now         func() time.Time
 	holds       *holds
+	cloning     *cloning
 	imports     ImportConfig
 	locations   LocationConfig
 	tasks       *running
@@ -108,7 +109,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		upkeep: newUpkeep(cfg.Stores), uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
+		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	s.holds = newHolds(s.wakeSweeps)
 	if err := s.checkImports(); err != nil {
 		return nil, err

@@ -21,8 +21,13 @@ func (s *Session) DeleteCopy(ctx context.Context, storeID string, id image.ID) e
 	if _, ok := s.svc.stores.Get(storeID); !ok || imagestore.Reserved(storeID) {
 		return image.Errorf(image.ErrConflict, "There is no store %q.", storeID)
 	}
+	leave, err := s.svc.cloning.enter(ctx, id, aRemoval)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var number int64
-	_, err := s.change(ctx, id, events.DeleteFromStore, policy.DeleteImageLocation, func(img *image.Image) (bool, error) {
+	_, err = s.change(ctx, id, events.DeleteFromStore, policy.DeleteImageLocation, func(img *image.Image) (bool, error) {
 		number = img.Number
 		elsewhere := func(l image.Location) bool { return l.Store != storeID }
 		left := slices.DeleteFunc(slices.Clone(img.Locations), func(l image.Location) bool { return !elsewhere(l) })

@@ -89,6 +89,8 @@ var groups = []group{
 			Operations: []string{"POST " + imagePath + "/actions/reactivate"}, Text: "Reactivate an image."},
 		{Name: CopyImage, Expression: admin,
 			Operations: []string{"POST " + imagePath + "/import"}, Text: "Copy the data of an image to more stores (method copy-image)."},
+		{Name: CloneImage, Expression: admin,
+			Operations: []string{"POST /vitrine/v1/images/{image_id}/clones"}, Text: "Make a volume in a pool of Ceph that is a clone of an image. It takes download_image, too."},
 	}},
 	{"Locations", []Definition{
 		{Name: GetImageLocation, Expression: adminOrReader,

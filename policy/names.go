@@ -1,6 +1,6 @@
 package policy
 
-// The rules that operations ask for; the names are Glance's.
+// The rules that operations ask for; the names are Glance's, but for CloneImage.
 const (
 	Default        = "default"
 	ContextIsAdmin = "context_is_admin"
@@ -19,6 +19,7 @@ const (
 	Deactivate        = "deactivate"
 	Reactivate        = "reactivate"
 	CopyImage         = "copy_image"
+	CloneImage        = "clone_image"
 
 	GetImageLocation    = "get_image_location"
 	SetImageLocation    = "set_image_location"
