@@ -26,7 +26,7 @@ func openRBDStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB
 
 func (sc StoreConfig) rbd(id string) rbdstore.Config {
 	return rbdstore.Config{ID: id, Pool: sc.Pool, User: sc.User, Conf: sc.Conf, Keyring: sc.Keyring, Timeout: time.Duration(sc.Timeout),
-		ObjectSize: int64(sc.ObjectSize), TrashInUse: sc.Trash}
+		ObjectSize: int64(sc.ObjectSize), TrashInUse: sc.Trash, ClonePools: sc.ClonePools}
 }
 
 // tryStores reaches the pools of all stores that lie in Ceph.

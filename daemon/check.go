@@ -169,7 +169,7 @@ func (cfg *Config) checkStores() error {
 			cfg.Stores[id] = s
 		}
 		if s.Type != storeRBD && s.inCeph() {
-			wrong = append(wrong, fmt.Errorf("stores.%s: pool, user, conf, keyring, object_size and trash are for stores of the type %s", id, storeRBD))
+			wrong = append(wrong, fmt.Errorf("stores.%s: pool, user, conf, keyring, object_size, trash and clone_pools are for stores of the type %s", id, storeRBD))
 		}
 		switch s.Type {
 		case storeFile:
@@ -177,7 +177,7 @@ func (cfg *Config) checkStores() error {
 		case storeHTTP:
 			wrong = append(wrong, cfg.checkHTTP(id, s))
 		case storeRBD:
-			wrong = append(wrong, s.checkRBD(id))
+			wrong = append(wrong, s.checkRBD(id), cfg.checkClonePools(id, s))
 		default:
 			wrong = append(wrong, fmt.Errorf("stores.%s.type: %q is none of %s, %s, %s", id, s.Type, storeFile, storeHTTP, storeRBD))
 		}
@@ -220,7 +220,7 @@ func (s StoreConfig) checkFile(id string) error {
 
 // inCeph tells whether a key is set that only a store in a pool of Ceph has.
 func (s StoreConfig) inCeph() bool {
-	return s.Pool != "" || s.User != "" || s.Conf != "" || s.Keyring != "" || s.ObjectSize != 0 || s.Trash
+	return s.Pool != "" || s.User != "" || s.Conf != "" || s.Keyring != "" || s.ObjectSize != 0 || s.Trash || len(s.ClonePools) > 0
 }
 
 func (s StoreConfig) checkRBD(id string) error {
@@ -237,6 +237,19 @@ func (s StoreConfig) checkRBD(id string) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// checkClonePools refuses pools that a store takes for its own: it would take clones there for images, or for what was left of some.
+func (cfg *Config) checkClonePools(id string, s StoreConfig) error {
+	for other, o := range cfg.Stores {
+		if o.Type == storeRBD && o.Conf == s.Conf && slices.Contains(s.ClonePools, o.Pool) {
+			return fmt.Errorf("stores.%s.clone_pools: %q is the pool of store %s: make clones in another one", id, o.Pool, other)
+		}
+	}
+	if slices.Contains(s.ClonePools, "") {
+		return fmt.Errorf("stores.%s.clone_pools: a pool has a name", id)
+	}
+	return nil
 }
 
 func (cfg *Config) checkHTTP(id string, s StoreConfig) error {

@@ -87,6 +87,8 @@ type StoreConfig struct {
 	Keyring    string `toml:"keyring"`     // "" for what the configuration of Ceph says
 	ObjectSize Size   `toml:"object_size"` // 0 for 8 MiB
 	Trash      bool   `toml:"trash"`       // for images with clones
+	// ClonePools are those in which clones of images may be made.
+	ClonePools []string `toml:"clone_pools"`
 }
 
 // StorePath is one of several directories of a file store.

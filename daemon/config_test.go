@@ -209,6 +209,19 @@ func TestCheck(t *testing.T) {
 		{"a keyring somewhere", func(c *Config) {
 			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images", User: "images", Keyring: "keyring"}}
 		}, "no absolute path"},
+		{"clones beside the images", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images", User: "images", ClonePools: []string{"vms", "images"}}}
+		}, "make clones in another one"},
+		{"clones in another cluster", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Type: "rbd", Pool: "images", User: "images", ClonePools: []string{"vms"}, Default: true},
+				"b": {Type: "rbd", Pool: "vms", User: "images", Conf: "/etc/ceph/b.conf"}}
+		}, ""},
+		{"clones in no pool", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"ceph": {Type: "rbd", Pool: "images", User: "images", ClonePools: []string{""}}}
+		}, "a pool has a name"},
+		{"clones on a disk", func(c *Config) {
+			c.Stores = map[string]StoreConfig{"a": {Path: "/a", ClonePools: []string{"vms"}}}
+		}, "are for stores of the type rbd"},
 		{"the pool of a disk", func(c *Config) {
 			c.Stores = map[string]StoreConfig{"a": {Path: "/a", Pool: "images"}}
 		}, "are for stores of the type rbd"},

@@ -38,8 +38,8 @@ func newRoot(a *app) *cobra.Command {
 }
 
 func imageCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "image", Short: "Create, list, change, delete, upload, import and save images"}
-	cmd.AddCommand(createCommand(a), listCommand(a), showCommand(a), setCommand(a), unsetCommand(a), deleteCommand(a), uploadCommand(a), stageCommand(a), importCommand(a), saveCommand(a))
+	cmd := &cobra.Command{Use: "image", Short: "Create, list, change, delete, upload, import, save and clone images"}
+	cmd.AddCommand(createCommand(a), listCommand(a), showCommand(a), setCommand(a), unsetCommand(a), deleteCommand(a), uploadCommand(a), stageCommand(a), importCommand(a), saveCommand(a), cloneCommand(a))
 	cmd.AddCommand(memberCommand(a), locationCommand(a))
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -21,19 +22,39 @@ import (
 
 	"github.com/vitrine-image/vitrine/internal/scripttest"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 // TestMain makes the test binary act as the daemon and as the command line, too.
 func TestMain(m *testing.M) {
 	testdaemon.ServeIfChild()
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // children with the race detector would wait a second at their end
-	testscript.Main(m, map[string]func(){"vitrine": main})
+	testscript.Main(stopping{m}, map[string]func(){"vitrine": main})
 }
 
-// TestScripts runs each script against a daemon of its own, through a proxy that can break things.
-func TestScripts(t *testing.T) {
+// stopping stops what tests have shared.
+type stopping struct{ *testing.M }
+
+func (s stopping) Run() int {
+	code := s.M.Run()
+	if err := testservers.StopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script", nil, nil) }
+
+// runScripts runs each script against a daemon of its own, through a proxy that can break things. The words are replaced in its
+// configuration; there may be more commands.
+func runScripts(t *testing.T, dir string, words []string, commands map[string]func(ts *testscript.TestScript, neg bool, args []string)) {
+	cmds := map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"expect": scripttest.Expect("vitrine"), "fault": cmdFault, "await": cmdAwait, "bytes": cmdBytes, "sparse": cmdSparse,
+	}
+	maps.Copy(cmds, commands)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			dir := env.WorkDir + "/daemon"
 			if err := os.Mkdir(dir, 0o755); err != nil {
@@ -43,7 +64,7 @@ func TestScripts(t *testing.T) {
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			d, err := testdaemon.Launch(testdaemon.Config{Dir: dir, TOML: strings.ReplaceAll(string(config), "/DIR", dir)})
+			d, err := testdaemon.Launch(testdaemon.Config{Dir: dir, TOML: strings.NewReplacer(append(words, "/DIR", dir)...).Replace(string(config))})
 			if err != nil {
 				return err
 			}
@@ -65,9 +86,7 @@ func TestScripts(t *testing.T) {
 			env.Values[proxyKey{}] = proxy
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"expect": scripttest.Expect("vitrine"), "fault": cmdFault, "await": cmdAwait, "bytes": cmdBytes, "sparse": cmdSparse,
-		},
+		Cmds: cmds,
 	})
 }
 

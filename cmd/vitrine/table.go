@@ -100,13 +100,10 @@ func imageRow(img *image.Image) []string {
 // printImage writes all that is known of one image.
 func printImage(w io.Writer, img *image.Image) error {
 	size := func(n *int64) string {
-		switch {
-		case n == nil:
+		if n == nil {
 			return "-"
-		case *n < 1024:
-			return strconv.FormatInt(*n, 10)
 		}
-		return fmt.Sprintf("%d (%s)", *n, bytesText(*n))
+		return exactText(*n)
 	}
 	var stores []string
 	for _, loc := range img.Locations {
@@ -158,6 +155,14 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// exactText writes a number of bytes, and a shorter one beside it if that is easier to read.
+func exactText(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10)
+	}
+	return fmt.Sprintf("%d (%s)", n, bytesText(n))
 }
 
 // bytesText writes a number of bytes with three digits and a binary unit.
