@@ -78,6 +78,8 @@ type Tx interface {
 	StoreIdentity(store string) (uuid string, err error)
 	// LocationExists reports whether an image, an upload's object, staged data or garbage names the location's URL.
 	LocationExists(store, url string) (bool, error)
+	// URLExists is LocationExists for all stores, also those that are not configured any more, without what is staged.
+	URLExists(url string) (bool, error)
 
 	// Changes returns up to limit changes above after, in order. When older ones were dropped meanwhile, or the feed ends
 	// before after because an older backup was restored, it returns ErrChangesLost: who followed lists anew and goes on
@@ -116,6 +118,8 @@ type WriteTx interface {
 	ReserveBytes(id string, bytes int64) error
 	RemoveUpload(id string) error
 	RemoveGarbage(id int64) error
+	// KeepData takes a location out of the garbage: what lies there is somebody else's.
+	KeepData(loc image.Location) error
 	// AddGarbage records data to be removed that no image names, such as what a failed upload could not delete.
 	AddGarbage(g image.Garbage) error
 	// SaveStaged records what lies in the staging area for an image; what was there before becomes garbage.

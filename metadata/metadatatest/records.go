@@ -1,6 +1,7 @@
 package metadatatest
 
 import (
+	"cmp"
 	"reflect"
 	"testing"
 	"time"
@@ -60,6 +61,7 @@ func testUploads(t *testing.T, db metadata.DB) {
 	err := db.Update(ctx, func(tx metadata.WriteTx) error { return tx.ClaimUpload("upload-3", "i3") })
 	wantError(t, "ClaimUpload of no upload", err, image.ErrNotFound)
 	wantLocation(t, db, "local", "file:///images/"+string(img.ID), true) // the object of an upload
+	wantURL(t, db, "file:///images/"+string(img.ID), true)
 	wantLocation(t, db, "local", "file:///images/"+string(img.ID)+"-2", false)
 	wantLocation(t, db, "local", "file:///images/o2", false)
 	for range 2 { // removing what is gone is no error
@@ -86,12 +88,28 @@ func wantLocation(t *testing.T, db metadata.DB, store, url string, want bool) {
 	})
 }
 
+// wantURL is wantLocation for all stores.
+func wantURL(t *testing.T, db metadata.DB, url string, want bool) {
+	t.Helper()
+	view(t, db, func(tx metadata.Tx) error {
+		got, err := tx.URLExists(url)
+		if err == nil && got != want {
+			t.Errorf("URLExists(%s) = %v, want %v", url, got, want)
+		}
+		return err
+	})
+}
+
 func testGarbage(t *testing.T, db metadata.DB) {
 	img := newImage()
 	create(t, db, img)
 	url := img.Locations[0].URL
 	wantLocation(t, db, "local", url, true)
 	wantLocation(t, db, "ceph", url, false)
+	for _, loc := range img.Locations {
+		wantURL(t, db, loc.URL, true)
+	}
+	wantURL(t, db, url+"/", false)
 	extra := image.Garbage{Location: image.Location{Store: "local", URL: "file:///left"}, Since: epoch}
 	update(t, db, func(tx metadata.WriteTx) error { return tx.AddGarbage(extra) })
 	dropped := img.Clone()
@@ -99,6 +117,18 @@ func testGarbage(t *testing.T, db metadata.DB) {
 	save(t, db, dropped)
 	wantLocation(t, db, "local", url, true) // now as garbage
 	wantLocation(t, db, "local", "file:///left", true)
+	for _, store := range []string{"a", "ceph", "z"} {
+		wantURL(t, db, store+":///left", false)
+		update(t, db, func(tx metadata.WriteTx) error {
+			return tx.AddGarbage(image.Garbage{Location: image.Location{Store: store, URL: store + ":///left"}, Since: epoch})
+		})
+		wantURL(t, db, store+":///left", true)
+		update(t, db, func(tx metadata.WriteTx) error {
+			return tx.KeepData(image.Location{Store: store, URL: store + ":///left"})
+		})
+		wantURL(t, db, store+":///left", false)
+	}
+	wantURL(t, db, "file:///left", true)
 	var garbage []image.Garbage
 	page := func(after int64, limit, want int) {
 		t.Helper()
@@ -130,6 +160,11 @@ func testGarbage(t *testing.T, db metadata.DB) {
 	if garbage[0].ID <= second.ID {
 		t.Errorf("the id %d of garbage was used again", garbage[0].ID)
 	}
+	update(t, db, func(tx metadata.WriteTx) error {
+		return cmp.Or(tx.KeepData(extra.Location), tx.KeepData(image.Location{Store: "local", URL: "file:///no/garbage"}))
+	})
+	page(0, 10, 0)
+	wantURL(t, db, extra.Location.URL, false)
 }
 
 func testInstances(t *testing.T, db metadata.DB) {

@@ -45,7 +45,7 @@ func plans(t *testing.T, db *DB, fn func(metadata.Tx) error) map[string][]string
 func costly(step string) bool {
 	switch {
 	case strings.HasPrefix(step, "SCAN "):
-		for _, small := range []string{"SCAN json_each", "SCAN j VIRTUAL TABLE", "SCAN value", "SCAN used", "SCAN CONSTANT ROW", "SCAN (subquery", "SCAN sqlite_sequence"} {
+		for _, small := range []string{"SCAN json_each", "SCAN j VIRTUAL TABLE", "SCAN value", "SCAN used", "SCAN CONSTANT ROW", "SCAN uploads", "SCAN storing", "SCAN giving", "SCAN (subquery", "SCAN sqlite_sequence"} {
 			if strings.HasPrefix(step, small) {
 				return false
 			}
@@ -99,6 +99,18 @@ func TestPlans(t *testing.T) {
 			report(t, name+" by "+who, found)
 		}
 	}
+}
+
+func TestLocationPlans(t *testing.T) {
+	db := openTest(t)
+	crowd(t, db, 200)
+	report(t, "locations", plans(t, db, func(tx metadata.Tx) error {
+		if _, err := tx.LocationExists("local", "file:///nothing"); err != nil {
+			return err
+		}
+		_, err := tx.URLExists("file:///nothing")
+		return err
+	}))
 }
 
 func TestTreePlans(t *testing.T) {

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"slices"
 	"strings"
+
+	"github.com/vitrine-image/vitrine/image"
 )
 
 // reindex brings the derived tables from what the record was (nil when it is new) to what it is.
@@ -144,7 +146,7 @@ func (t *writeTx) reindexLocations(old, r *record) error {
 		if _, err := t.exec(`INSERT INTO locations (store, url, number) VALUES (?, ?, ?)`, a.store, a.url, r.Number); err != nil {
 			return err
 		}
-		if _, err := t.exec(`DELETE FROM garbage WHERE store = ? AND url = ?`, a.store, a.url); err != nil {
+		if err := t.KeepData(image.Location{Store: a.store, URL: a.url}); err != nil {
 			return err
 		}
 	}

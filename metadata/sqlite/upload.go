@@ -106,6 +106,12 @@ func (t *writeTx) RemoveGarbage(id int64) error {
 	return err
 }
 
+// KeepData implements metadata.WriteTx. Keeping what is no garbage is no error.
+func (t *writeTx) KeepData(loc image.Location) error {
+	_, err := t.exec(`DELETE FROM garbage WHERE store = ? AND url = ?`, loc.Store, loc.URL)
+	return err
+}
+
 // LocationExists implements metadata.Tx. Uploads know the object's name and not its URL: a URL with that name as one of
 // its path elements is taken for it, since to keep data is the safe mistake.
 func (t *tx) LocationExists(store, url string) (bool, error) {
@@ -113,6 +119,18 @@ func (t *tx) LocationExists(store, url string) (bool, error) {
 		UNION ALL SELECT 1 FROM garbage WHERE store = ?1 AND url = ?2
 		UNION ALL SELECT 1 FROM staged WHERE store = ?1 AND url = ?2
 		UNION ALL SELECT 1 FROM uploads WHERE store = ?1 AND instr('/' || ?2 || '/', '/' || object || '/') > 0 LIMIT 1`, store, url)
+}
+
+// URLExists implements metadata.Tx. The stores are few, and each is looked for in an index.
+func (t *tx) URLExists(url string) (bool, error) {
+	return t.exists(`WITH RECURSIVE
+		storing(store) AS (SELECT min(store) FROM locations
+			UNION ALL SELECT (SELECT min(l.store) FROM locations l WHERE l.store > storing.store) FROM storing WHERE storing.store IS NOT NULL),
+		giving(store) AS (SELECT min(store) FROM garbage
+			UNION ALL SELECT (SELECT min(g.store) FROM garbage g WHERE g.store > giving.store) FROM giving WHERE giving.store IS NOT NULL)
+		SELECT 1 FROM storing CROSS JOIN locations l ON l.store = storing.store AND l.url = ?1
+		UNION ALL SELECT 1 FROM giving CROSS JOIN garbage g ON g.store = giving.store AND g.url = ?1
+		UNION ALL SELECT 1 FROM uploads WHERE instr('/' || ?1 || '/', '/' || object || '/') > 0 LIMIT 1`, url)
 }
 
 // Instances implements metadata.Tx.
