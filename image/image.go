@@ -49,6 +49,9 @@ type Location struct {
 // MetadataVersion is what a location's metadata holds by which a store tells later data from this. Clients neither see nor set it.
 const MetadataVersion = "os_glance_version"
 
+// MetadataAdopted is what it holds if others put the data there, whatever they said of it. Clients neither see nor set it.
+const MetadataAdopted = "os_glance_adopted"
+
 // String returns the location for logs and messages, without credentials.
 func (l Location) String() string {
 	u, err := url.Parse(l.URL)

@@ -59,13 +59,13 @@ func (s *Service) OpenImported(ctx context.Context, img *image.Image) (imagestor
 	return s.openData(ctx, img, nil)
 }
 
-// Judged reports whether the data of an image was looked at when it came. What lies in a store that takes no data was put there
-// by others, who may have named its hash, too.
+// Judged reports whether the data of an image was looked at when it came. What was adopted, or lies in a store that takes no data, was
+// put there by others, who may have named its hash, too.
 func (s *Service) Judged(img *image.Image) bool {
 	return !slices.ContainsFunc(img.Locations, func(l image.Location) bool {
 		store, _ := s.stores.Get(l.Store)
 		_, writes := store.(imagestore.Writer)
-		return !writes
+		return !writes || l.Metadata[image.MetadataAdopted] != ""
 	})
 }
 

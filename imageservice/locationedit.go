@@ -213,13 +213,13 @@ func (r *relocation) note(loc image.Location, metadata map[string]string) (image
 	if named, have := metadata["store"]; have && named != loc.Store {
 		return loc, image.Errorf(image.ErrInvalid, "The location is one of store %q, not of %q.", loc.Store, named)
 	}
-	noted := maps.Clone(metadata)
+	noted := make(map[string]string)
+	maps.Copy(noted, metadata)
 	delete(noted, "store")
-	if version, have := loc.Metadata[image.MetadataVersion]; have {
-		if noted == nil {
-			noted = make(map[string]string)
+	for name, value := range loc.Metadata {
+		if image.IsBookkeeping(name) {
+			noted[name] = value
 		}
-		noted[image.MetadataVersion] = version
 	}
 	loc.Metadata = noted
 	if len(noted) == 0 {
@@ -228,7 +228,8 @@ func (r *relocation) note(loc image.Location, metadata map[string]string) (image
 	return loc, nil
 }
 
-// save records the image, and what is still to be done about its new locations, if the quota has room for them.
+// save records the image, and what is still to be done about its new locations, if the quota has room for them. Errors besides that of
+// the quota: those of checkUnclaimed.
 func (r *relocation) save(ctx context.Context, img *image.Image, done *trace) error {
 	quota, err := r.svc.quotaOf(ctx, img.Owner)
 	if err != nil {
@@ -243,6 +244,14 @@ func (r *relocation) save(ctx context.Context, img *image.Image, done *trace) er
 			}
 			if err := quota.admit(tx, img.Owner, more); err != nil {
 				return err
+			}
+			for _, loc := range img.Locations {
+				if slices.ContainsFunc(r.seen.Locations, func(l image.Location) bool { return l.URL == loc.URL }) {
+					continue
+				}
+				if err := r.svc.checkUnclaimed(tx, loc.Store, loc.URL); err != nil {
+					return err
+				}
 			}
 			for _, task := range r.tasks {
 				if err := tx.SaveTask(task); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -46,7 +47,8 @@ func (s *Session) ShowsLocations(ctx context.Context) func(*image.Image) bool {
 // AddLocation gives a queued image the data at a URL, and returns once a task has that to do: it makes the image active, and then reads
 // the data if that is configured. Errors, in the order in which they are looked for: image.ErrInvalid for sums that are none;
 // image.ErrNotFound; image.ErrForbidden, also for a URL that only services may name; image.ErrConflict when the image is not queued;
-// image.ErrInvalid when its formats are not set, and for a URL that no store takes; image.ErrTooLarge over a quota.
+// image.ErrInvalid when its formats are not set, and for a URL that no store takes; image.ErrConflict for the data of another image, see
+// checkUnclaimed; image.ErrTooLarge over a quota.
 func (s *Session) AddLocation(ctx context.Context, id image.ID, add image.NewLocation) (err error) {
 	defer s.record(ctx, onImage(events.AddLocation, id), &err)
 	if err := checkSums(add.Sums); err != nil {
@@ -89,6 +91,9 @@ func (s *Session) AddLocation(ctx context.Context, id image.ID, add image.NewLoc
 		return s.svc.withRoom(ctx, img.Owner, func() error {
 			return s.svc.db.Update(ctx, func(tx metadata.WriteTx) error {
 				if _, err := s.unchanged(tx, seen); err != nil {
+					return err
+				}
+				if err := s.svc.checkUnclaimed(tx, store, add.URL); err != nil {
 					return err
 				}
 				if err := quota.admit(tx, img.Owner, image.Usage{Uploading: 1}); err != nil {
@@ -175,6 +180,20 @@ func (s *Service) adopterOf(ctx context.Context, address string) (string, error)
 	return "", refused
 }
 
+// checkUnclaimed refuses a URL at which the data of another image lies, or of one that was deleted, in a store that deletes data: who
+// has one image could read or delete another one. Error: image.ErrConflict.
+func (s *Service) checkUnclaimed(tx metadata.Tx, storeID, address string) error {
+	store, _ := s.stores.Get(storeID)
+	if _, deletes := store.(imagestore.Writer); !deletes {
+		return nil
+	}
+	claimed, err := tx.URLExists(address)
+	if err == nil && claimed {
+		err = image.Errorf(image.ErrConflict, "The data at the location is that of an image, or being removed: it cannot be another one's.")
+	}
+	return err
+}
+
 // newLocationTask returns a task about a location. What clients are shown of it does not have the URL, which may carry credentials.
 func (s *Session) newLocationTask(ctx context.Context, img *image.Image, store, address string, plan image.LocationPlan) (*image.Task, error) {
 	input, err := json.Marshal(map[string]any{"image_id": img.ID, "backend": []string{store}, "validation_data": plan.Sums})
@@ -205,6 +224,11 @@ func (s *Service) find(ctx context.Context, img *image.Image, storeID, address s
 	if f.location, err = adopter.Adopt(ctx, address); err != nil {
 		return f, readableAt(err)
 	}
+	f.location.Metadata = maps.Clone(f.location.Metadata)
+	if f.location.Metadata == nil {
+		f.location.Metadata = make(map[string]string)
+	}
+	f.location.Metadata[image.MetadataAdopted] = "yes"
 	r, err := adopter.Open(ctx, f.location)
 	if err != nil {
 		return f, readableAt(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/imageservice/servicetest"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
 )
 
 // A shelf is a store of data that others put there.
@@ -76,7 +77,7 @@ func (t tempting) Open(ctx context.Context, loc image.Location) (imagestore.Read
 }
 
 var locationURLs = servicetest.LocationURLs{A: "http://web/a", B: "http://web/b", Other: "http://web/other", Longer: "http://web/longer",
-	QCOW2: "http://web/qcow2", Shelf: "shelf://1", Missing: "http://web/missing", Offline: "http://offline/"}
+	QCOW2: "http://web/qcow2", Shelf: "shelf://1", Pool: "pool://1", Missing: "http://web/missing", Offline: "http://offline/"}
 
 // openShelves returns a service with locations.
 func openShelves(t *testing.T, cfg imageservice.LocationConfig) *imageservice.Service {
@@ -87,7 +88,9 @@ func openShelves(t *testing.T, cfg imageservice.LocationConfig) *imageservice.Se
 	limits.Locations = 3
 	web := &shelf{id: "web", scheme: "http", data: map[string]string{"http://web/a": "data", "http://web/b": "data", "http://web/other": "DATA",
 		"http://web/longer": "longer", "http://web/qcow2": string(bytes.Clone(formattest.QCOW2(1 << 20)))}}
-	return openWith(t, imageservice.Config{DB: openDB(t, dir), Limits: &limits, Locations: cfg},
+	pool := storetest.NewPool("pool")
+	pool.Publish("1", "data")
+	return openWith(t, imageservice.Config{DB: openDB(t, dir), Limits: &limits, Locations: cfg}, imagestore.Entry{ID: "pool", Store: pool},
 		imagestore.Entry{ID: "local", Store: local, Default: true, Local: true}, imagestore.Entry{ID: "web", Store: web},
 		imagestore.Entry{ID: "shelf", Store: &shelf{id: "shelf", scheme: "shelf", data: map[string]string{"shelf://1": "data"}}})
 }

@@ -20,7 +20,7 @@ import (
 
 // What an importer does about a location, step by step; see importing.go.
 
-// Adopt gives the image of a task its location and makes it active. Errors: those of find, image.ErrGone.
+// Adopt gives the image of a task its location and makes it active. Errors: those of find and checkUnclaimed, image.ErrGone.
 func (s *Service) Adopt(ctx context.Context, task *image.Task, plan *image.ImportPlan) error {
 	var done trace
 	err := retry(ctx, func() error {
@@ -47,6 +47,9 @@ func (s *Service) Adopt(ctx context.Context, task *image.Task, plan *image.Impor
 					return err
 				case img.Owner != seen.Owner || img.DiskFormat != seen.DiskFormat || img.ContainerFormat != seen.ContainerFormat:
 					return errChanged
+				}
+				if err := s.checkUnclaimed(tx, f.location.Store, f.location.URL); err != nil {
+					return err
 				}
 				if err := quota.admit(tx, img.Owner, image.Usage{Bytes: f.size}); err != nil {
 					return err
@@ -184,7 +187,14 @@ func (s *Service) changeLocated(ctx context.Context, task *image.Task, plan *ima
 			return nil
 		}
 		img.UpdatedAt = s.timestamp()
-		return cmp.Or(change(img, at), done.save(tx, img, before))
+		loc := img.Locations[at]
+		if err := cmp.Or(change(img, at), done.save(tx, img, before)); err != nil {
+			return err
+		}
+		if locationOf(img, plan) < 0 {
+			return tx.KeepData(loc) // it stays whose it was
+		}
+		return nil
 	})
 	if err != nil || done.img == nil {
 		return err
@@ -195,7 +205,7 @@ func (s *Service) changeLocated(ctx context.Context, task *image.Task, plan *ima
 	return nil
 }
 
-// disown takes a location from the image of a task. An image that has no other keeps its status of one that had data, so that its id
+// disown takes a location from the image of a task; the data stays there. An image that has no other keeps its status of one that had data, so that its id
 // never stands for other data, and can be deleted.
 func (s *Service) disown(ctx context.Context, task *image.Task, plan *image.ImportPlan) error {
 	return s.changeLocated(ctx, task, plan, func(img *image.Image, at int) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore/faultstore"
 	"github.com/vitrine-image/vitrine/imagestore/filestore"
 	"github.com/vitrine-image/vitrine/imagestore/httpstore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
@@ -65,7 +66,8 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 		if wrap != nil {
 			w = wrap(id, w)
 		}
-		entries = append(entries, imagestore.Entry{ID: id, Store: w, Default: id == "first", Local: true})
+		_, shared := w.(*storetest.Pool)
+		entries = append(entries, imagestore.Entry{ID: id, Store: w, Default: id == "first", Local: !shared})
 	}
 	in, err := ingest.New(ingest.Config{})
 	if err != nil {

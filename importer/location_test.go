@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,8 @@ import (
 	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadata/faultdb"
 )
@@ -176,6 +179,42 @@ func TestLocationExamined(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestLocationInAPool gives data that others left to one image, and leaves it to them when it is refused.
+func TestLocationInAPool(t *testing.T) {
+	pool := storetest.NewPool("second")
+	l := newLab(t, openDB(t), t.TempDir(), func(id string, w imagestore.Writer) imagestore.Writer {
+		if id == "second" {
+			return pool
+		}
+		return w
+	})
+	good := pool.Publish("good", string(long()))
+	first, second := l.create(), l.create()
+	l.addLocation(first, image.NewLocation{URL: good})
+	l.addLocation(second, image.NewLocation{URL: good})
+	l.work()
+	if img := l.checkLocation(first, want{status: image.Active, task: image.TaskSuccess, message: "examined", data: long()}); img.HashValue != sums(long()).HashValue {
+		t.Errorf("the hash is %s", img.HashValue)
+	}
+	l.checkLocation(second, want{status: image.Queued, task: image.TaskFailure, message: "of an image"})
+	bad := pool.Publish("bad", string(long()))
+	l.addLocation(second, image.NewLocation{URL: bad, Sums: sums([]byte("other"))})
+	l.work()
+	l.checkLocation(second, want{status: image.Deactivated, task: image.TaskFailure, message: "its sha512 is"})
+	if err := errors.Join(l.Delete(t.Context(), second), l.svc.Sweep(t.Context(), anyStore)); err != nil {
+		t.Error(err)
+	}
+	if got := pool.URLs(); !slices.Equal(got, []string{bad, good}) {
+		t.Errorf("the store holds %v, want %s, too", got, bad)
+	}
+	if err := l.Delete(t.Context(), first); err != nil {
+		t.Error(err)
+	}
+	if got := pool.URLs(); !slices.Equal(got, []string{bad}) {
+		t.Errorf("the store holds %v, want only what was refused", got)
 	}
 }
 

@@ -16,8 +16,8 @@ type Locating interface {
 }
 
 // LocationURLs are what RunLocations names: A and B are of the same data, Other of as much other data, Longer of more, all in the store
-// "web" and acceptable as raw; for Shelf, in the store "shelf", only services are trusted.
-type LocationURLs struct{ A, B, Other, Longer, QCOW2, Shelf, Missing, Offline string }
+// "web" and acceptable as raw; for Shelf, in the store "shelf", only services are trusted, as for Pool, whose data goes with its image.
+type LocationURLs struct{ A, B, Other, Longer, QCOW2, Shelf, Pool, Missing, Offline string }
 
 // RunLocations runs what is done with locations, where edits of them are on. open returns a service without images, which is called
 // once for each test; an image of which it gets a location has at most three of them, and its hash is sha512.
@@ -30,6 +30,7 @@ func RunLocations(t *testing.T, open func(t *testing.T) (as func(image.Caller) L
 		"EditSums":           editSums,
 		"ReplaceLocations":   replaceLocations,
 		"LocationQuota":      locationQuota,
+		"DataOfOthers":       dataOfOthers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			as, urls := open(t)
@@ -263,4 +264,42 @@ func locationQuota(t *testing.T, as func(image.Caller) Locating, urls LocationUR
 	if !errors.Is(err, image.ErrTooLarge) || errors.As(err, &quota) && quota.Resource != "image_location_quota" {
 		t.Errorf("one location too many = %v, want %v", err, image.ErrTooLarge)
 	}
+}
+
+// dataOfOthers makes data that others left an image's, and nobody else's as long as it is there.
+func dataOfOthers(t *testing.T, as func(image.Caller) Locating, urls LocationURLs) {
+	theirs, mine := create(t, as(Other), raw("disk")...).ID, create(t, as(Owner), raw("disk")...).ID
+	adopt := func(c image.Caller, id image.ID) error {
+		_, err := as(c).Edit(t.Context(), id, []image.Edit{locate("-", urls.Pool)})
+		return err
+	}
+	wantErr(t, "adopting as a user", adopt(Owner, mine), image.ErrForbidden)
+	if err := adopt(Admin, theirs); err != nil {
+		t.Fatal(err)
+	}
+	before, err := as(Other).Download(t.Context(), theirs)
+	if err != nil {
+		t.Error(err)
+	}
+	refused := func() {
+		t.Helper()
+		wantErr(t, "adopting the data of an image", adopt(Admin, mine), image.ErrConflict)
+		wantErr(t, "adding the data of an image", as(Admin).AddLocation(t.Context(), mine, image.NewLocation{URL: urls.Pool}), image.ErrConflict)
+		wantErr(t, "adding it as a user", as(Owner).AddLocation(t.Context(), mine, image.NewLocation{URL: urls.Pool}), image.ErrForbidden)
+		if img, err := as(Owner).Get(t.Context(), mine); err != nil || img.Status != image.Queued {
+			t.Errorf("the image is %+v, %v, want it as it was", img, err)
+		}
+	}
+	refused()
+	if err := as(Owner).Delete(t.Context(), mine); err != nil {
+		t.Error(err)
+	}
+	if after, err := as(Other).Download(t.Context(), theirs); err != nil || string(after) != string(before) {
+		t.Errorf("Download = %q, %v, want %q", after, err, before)
+	}
+	mine = create(t, as(Owner), raw("disk")...).ID
+	if err := as(Other).Delete(t.Context(), theirs); err != nil {
+		t.Error(err)
+	}
+	wantErr(t, "adopting what was deleted with its image", adopt(Admin, mine), image.ErrInvalid)
 }
