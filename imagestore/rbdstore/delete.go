@@ -14,8 +14,8 @@ import (
 
 // Delete implements imagestore.Writer, for the image that the location is about and no other one of its name. What
 // somebody reads, through this daemon or another one, goes to the trash, where he goes on reading it. What has clones, or
-// snapshots of others, does so if the store is configured that way.
-// Errors besides those of the interface: image.ErrInUse, image.ErrStoreReadOnly.
+// snapshots of others, does so if the store is configured that way. What was adopted by a user who may only read stays.
+// Errors besides those of the interface: image.ErrInUse.
 func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -26,12 +26,17 @@ func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 	}
 	s.images.forget(name)
 	// It does not end in the middle: an image without its snapshot would be lost and take space.
-	err = s.discard(context.WithoutCancel(ctx), name, loc.Metadata[image.MetadataVersion])
+	version := loc.Metadata[image.MetadataVersion]
+	err = s.discard(context.WithoutCancel(ctx), name, version)
 	var inUse *image.InUseError
-	if err == nil || errors.As(err, &inUse) {
+	switch {
+	case err == nil, errors.As(err, &inUse):
 		return err
+	case adopted(version) && errors.Is(err, rbd.ErrDenied):
+		s.log.Warn("an image that others made stays: the user may only read", "path", s.path(name))
+		return nil
 	}
-	return s.refusal(err)
+	return s.failure(err)
 }
 
 // discard removes the image of a name that a version tells of, and what its upload may have left before it had the name.

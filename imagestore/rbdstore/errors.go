@@ -26,7 +26,7 @@ func (s *Store) failure(err error) error {
 	return fmt.Errorf("store %s: %w: %w", s.id, image.ErrStoreOffline, err)
 }
 
-// refusal is failure for what writes: who may only read is told so.
+// refusal is failure for the first step of a write: who may only read is told so.
 func (s *Store) refusal(err error) error {
 	if errors.Is(err, rbd.ErrDenied) {
 		return fmt.Errorf("store %s: %w: %w", s.id, image.ErrStoreReadOnly, err)
