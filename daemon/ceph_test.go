@@ -248,6 +248,53 @@ func wantKeptByClones(t *testing.T, d *testdaemon.Daemon, c *testservers.Ceph, i
 	}
 }
 
+// TestImageOfGlanceInThePool stands in the way of an upload, stays, becomes the image's data by its location, and goes with it. Another
+// daemon, with records of its own, does it no harm.
+func TestImageOfGlanceInThePool(t *testing.T) {
+	testservers.Require(t, "fuse")
+	c := testservers.SharedCeph(t)
+	dirs := []string{t.TempDir(), t.TempDir()}
+	d := testdaemon.Start(t, testdaemon.Config{Dir: dirs[0], Mount: true, TOML: withCeph(c, dirs[0])})
+	other := testdaemon.Start(t, testdaemon.Config{Dir: dirs[1], TOML: withCeph(c, dirs[1])})
+	data := slices.Concat(storetest.Random(8<<20), make([]byte, 32<<20), storetest.Random(777))
+	id := newQueued(t, d.Client, "raw")
+	if err := c.GlanceImage(t.Context(), string(id), data); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(d *testdaemon.Daemon) {
+		t.Helper()
+		err := d.Client.Upload(t.Context(), id, client.Upload{Body: strings.NewReader("other"), Size: 5, Store: "ceph"})
+		if !errors.Is(err, image.ErrConflict) || !strings.Contains(err.Error(), "keeps it") {
+			t.Errorf("Upload = %v, want a conflict that says what is there", err)
+		}
+		wantInPool(t, c, id, int64(len(data)))
+	}
+	refused(d)
+	url := "rbd://" + c.FSID + "/images/" + string(id) + "/snap"
+	wantTask(t, d.Client, id, d.Client.AddLocation(t.Context(), id, image.NewLocation{URL: url}))
+	wantLocations(t, d.Client, id, url)
+	wantDownload(t, d.Client, id, data)
+	readThroughMount(t, filepath.Join(d.Mount, "by-id", string(id)), data)
+	if img, err := d.Client.Get(t.Context(), id); err != nil || img.HashValue == "" || *img.Size != int64(len(data)) || *img.VirtualSize != int64(len(data)) {
+		t.Errorf("the image is %+v, %v", img, err)
+	}
+	if err := d.Client.AddLocation(t.Context(), newQueued(t, d.Client, "raw"), image.NewLocation{URL: url}); !errors.Is(err, image.ErrConflict) {
+		t.Errorf("AddLocation to another image = %v, want %v", err, image.ErrConflict)
+	}
+	if _, err := other.Client.Create(t.Context(), id, []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
+		{Op: image.EditAdd, Name: "container_format", Value: "bare"}}); err != nil {
+		t.Fatal(err)
+	}
+	refused(other)
+	wantDownload(t, d.Client, id, data)
+	if err := d.Client.Delete(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	if names := poolNames(t, c); slices.Contains(names, string(id)) {
+		t.Errorf("the pool holds %v after the image was deleted", names)
+	}
+}
+
 // TestCheckReachesCeph says which store does not work, and why.
 func TestCheckReachesCeph(t *testing.T) {
 	c := testservers.SharedCeph(t)

@@ -33,7 +33,7 @@ func TestAdopt(t *testing.T) {
 		if url == "" {
 			url = "rbd://" + c.FSID + "/images/" + name + "/snap"
 		}
-		unfinishedImage(t, c, name, data)
+		must(t, c.HalfGlanceImage(t.Context(), name, data))
 		_, err := s.Adopt(t.Context(), url)
 		wantError(t, "Adopt without a snapshot", err, image.ErrInvalid)
 		at := "images/" + name + "@snap"
@@ -74,12 +74,12 @@ func TestDeleteOfAdoptedThatWasReplaced(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	s := emptyStore(t, config(c))
 	name, data := string(image.NewID()), storetest.Random(100)
-	glanceImage(t, c, name, data)
+	must(t, c.GlanceImage(t.Context(), name, data))
 	loc, err := s.Adopt(t.Context(), "rbd://"+c.FSID+"/images/"+name+"/snap")
 	must(t, err)
 	must(t, s.Delete(t.Context(), loc))
 	wantNothing(t, s)
-	glanceImage(t, c, name, data)
+	must(t, c.GlanceImage(t.Context(), name, data))
 	must(t, s.Delete(t.Context(), loc))
 	wantStored(t, s, image.Location{Store: "ceph", URL: loc.URL}, data)
 }
@@ -88,9 +88,9 @@ func TestAdoptRefuses(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	s := emptyStore(t, config(c))
 	name := string(image.NewID())
-	glanceImage(t, c, name, []byte("data"))
+	must(t, c.GlanceImage(t.Context(), name, []byte("data")))
 	uploading := uploadPrefix + name
-	glanceImage(t, c, uploading, []byte("data"))
+	must(t, c.GlanceImage(t.Context(), uploading, []byte("data")))
 	prefix := "rbd://" + c.FSID + "/images/"
 	for url, want := range map[string]error{
 		prefix + string(image.NewID()) + "/snap":                       image.ErrDataMissing,
@@ -119,7 +119,7 @@ func TestAdoptByReader(t *testing.T) {
 	cfg.User = "reader"
 	reader := openStore(t, cfg)
 	name, data := string(image.NewID()), storetest.Random(100)
-	glanceImage(t, c, name, data)
+	must(t, c.GlanceImage(t.Context(), name, data))
 	url := "rbd://" + c.FSID + "/images/" + name + "/snap"
 	loc, err := reader.Adopt(t.Context(), url)
 	must(t, err)

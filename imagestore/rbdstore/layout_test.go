@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -81,32 +80,13 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// glanceImage writes an image as Glance does.
-func glanceImage(t *testing.T, c *testservers.Ceph, name string, data []byte) {
-	t.Helper()
-	unfinishedImage(t, c, name, data)
-	for _, args := range [][]string{{"create", "--no-progress"}, {"protect"}} {
-		_, err := c.RBD(t.Context(), "images", slices.Concat([]string{"snap"}, args, []string{"images/" + name + "@snap"})...)
-		must(t, err)
-	}
-}
-
-// unfinishedImage writes the image of an upload to Glance that did not come to its end.
-func unfinishedImage(t *testing.T, c *testservers.Ceph, name string, data []byte) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(file, data, 0o644))
-	_, err := c.RBD(t.Context(), "images", "import", "--no-progress", "--image-feature", "layering", "--order", "23", file, "images/"+name)
-	must(t, err)
-}
-
 // Images that Glance wrote are read in place, by both forms of its locations, and other users may only read.
 func TestGlanceImages(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	emptyStore(t, config(c))
 	data := append(make([]byte, 9<<20), storetest.Random(1<<20)...)
 	name := string(image.NewID())
-	glanceImage(t, c, name, data)
+	must(t, c.GlanceImage(t.Context(), name, data))
 	for _, user := range []string{"images", "reader"} {
 		cfg := config(c)
 		cfg.User = user

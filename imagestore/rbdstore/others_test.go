@@ -23,9 +23,9 @@ func TestOthersInThePool(t *testing.T) {
 	s := emptyStore(t, config(c))
 	data := storetest.Random(100_000)
 	finished, half, trashed, begun := storetest.NewObject(), storetest.NewObject(), storetest.NewObject(), storetest.NewObject()
-	glanceImage(t, c, finished.Name, data)
-	unfinishedImage(t, c, half.Name, data)
-	unfinishedImage(t, c, trashed.Name, data)
+	must(t, c.GlanceImage(t.Context(), finished.Name, data))
+	must(t, c.HalfGlanceImage(t.Context(), half.Name, data))
+	must(t, c.HalfGlanceImage(t.Context(), trashed.Name, data))
 	_, err := c.RBD(t.Context(), "images", "trash", "mv", "images/"+trashed.Name)
 	must(t, err)
 	must(t, s.pool.Create(t.Context(), uploadPrefix+begun.Upload, 1<<20, 1<<20)) // as one that is just beginning
@@ -69,7 +69,7 @@ func TestImageOfTheSameName(t *testing.T) {
 	loc := put(t, s, storetest.Random(100))
 	must(t, s.Delete(t.Context(), loc))
 	data := storetest.Random(200)
-	glanceImage(t, c, imageOf(loc), data)
+	must(t, c.GlanceImage(t.Context(), imageOf(loc), data))
 	_, err := s.Open(t.Context(), loc)
 	wantError(t, "Open", err, image.ErrDataMissing)
 	if clones, err := s.Clones(t.Context(), loc); err != nil || clones != nil {

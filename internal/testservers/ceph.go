@@ -1,6 +1,7 @@
 package testservers
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -247,6 +248,25 @@ func (c *Ceph) Ceph(ctx context.Context, args ...string) (string, error) {
 // RBD runs the command rbd as one of the users ("images" for client.images) and returns what it prints.
 func (c *Ceph) RBD(ctx context.Context, user string, args ...string) (string, error) {
 	return c.output(exec.CommandContext(ctx, "rbd", append([]string{"-c", c.Conf, "--id", user}, args...)...))
+}
+
+// HalfGlanceImage writes what Glance leaves in the pool images of an upload that did not come to its end.
+func (c *Ceph) HalfGlanceImage(ctx context.Context, name string, data []byte) error {
+	cmd := exec.CommandContext(ctx, "rbd", "-c", c.Conf, "--id", "images", "import", "--no-progress", "--image-feature", "layering", "--order", "23", "-", "images/"+name)
+	cmd.Stdin = bytes.NewReader(data)
+	_, err := c.output(cmd)
+	return err
+}
+
+// GlanceImage writes an image into the pool images as Glance does.
+func (c *Ceph) GlanceImage(ctx context.Context, name string, data []byte) error {
+	err := c.HalfGlanceImage(ctx, name, data)
+	for _, args := range [][]string{{"snap", "create", "--no-progress"}, {"snap", "protect"}} {
+		if err == nil {
+			_, err = c.RBD(ctx, "images", append(args, "images/"+name+"@snap")...)
+		}
+	}
+	return err
 }
 
 // commands gives commands to one process, each of which would take half a second to start.

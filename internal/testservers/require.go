@@ -32,6 +32,7 @@ var needs = map[string]func() error{
 	"keystone":     programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
 	"ceph":         programs("ceph-mon", "ceph-mgr", "ceph-osd", "monmaptool", "ceph", "rbd"),
 	"openssl":      programs("openssl"),
+	"jq":           programs("jq"),
 	"python3":      programs("/usr/bin/python3"),
 	"cursive":      library("cursive"),
 	"glanceclient": library("glanceclient"),
@@ -51,7 +52,7 @@ var notInAll = []string{"root", "passthrough"}
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
 // needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest,
-// ceph (its daemons and commands), openssl (its command), python3 (Debian's), its libraries cursive (verifies signatures),
+// ceph (its daemons and commands), openssl and jq (their commands), python3 (Debian's), its libraries cursive (verifies signatures),
 // glanceclient and openstacksdk, bzip2, xz, fusermount (for
 // who is not root), ext4 and xfs (mkfs), root.
 func Require(t testing.TB, names ...string) {
