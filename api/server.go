@@ -57,7 +57,6 @@ func NewServer(handler http.Handler, logger *slog.Logger, connections int) *Serv
 			if secure, ok := conn.(*tls.Conn); ok {
 				conn = secure.NetConn()
 			}
-			tune(conn)
 			return context.WithValue(ctx, presenceKey{}, presence{conn, closed})
 		},
 		ConnState: c.changed,
@@ -82,19 +81,6 @@ func affordable() int {
 		return DefaultConnections
 	}
 	return int(min(max(limit.Cur/4, 16), math.MaxInt32))
-}
-
-// loopbackBuffer is the send buffer of connections within the machine, in bytes (the kernel doubles it). There is no
-// latency to hide, and a small buffer stays in the processor's cache: downloads are a third faster than with the
-// megabytes that the kernel would grow it to, for less work.
-const loopbackBuffer = 256 << 10
-
-func tune(c net.Conn) {
-	if conn, ok := c.(*net.TCPConn); ok {
-		if peer, ok := conn.RemoteAddr().(*net.TCPAddr); ok && peer.IP.IsLoopback() {
-			_ = conn.SetWriteBuffer(loopbackBuffer) // slower without
-		}
-	}
 }
 
 func connectionLog(logger *slog.Logger) *log.Logger {
