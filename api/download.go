@@ -60,7 +60,7 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 	response := w.(*response)
 	paceData(response, r)
 	before := response.bytes
-	err = s.send(r.Context(), response, data.Reader, part.offset, part.length)
+	err = s.send(response, r, data.Reader, part.offset, part.length)
 	data.Sent(r.Context(), response.bytes-before, part.length, err)
 	return err
 }

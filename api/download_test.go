@@ -1,15 +1,9 @@
 package api
 
 import (
-	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 )
@@ -148,42 +142,6 @@ func TestCacheControl(t *testing.T) {
 	}
 }
 
-// TestSendingFiles sends the same file both ways, whole and in part, after its name is gone.
-func TestSendingFiles(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "data")
-	data := strings.Repeat("0123456789abcdef", (4<<20+copyPiece)/16)
-	for _, sendfile := range []bool{false, true} {
-		t.Run(fmt.Sprintf("sendfile=%v", sendfile), func(t *testing.T) {
-			if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			f := newFake()
-			id := f.add(image.Image{Owner: "p1"}, "")
-			f.opened = func() (*fileReader, error) {
-				r, err := openFile(path)
-				os.Remove(path)
-				return r, err
-			}
-			srv := serve(t, newHandler(t, f, func(c *Config) { c.Sendfile = sendfile }))
-			for _, r := range []string{"", "bytes=5-", "bytes=4194300-4194310"} {
-				if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				want := data
-				switch r {
-				case "bytes=5-":
-					want = data[5:]
-				case "bytes=4194300-4194310":
-					want = data[4194300:4194311]
-				}
-				if got := fetch(t, srv.URL+"/v2/images/"+string(id)+"/file", r); got != want {
-					t.Errorf("%q: %d bytes, want %d", r, len(got), len(want))
-				}
-			}
-		})
-	}
-}
-
 func FuzzRange(f *testing.F) {
 	for _, s := range []string{"bytes=0-1", "bytes=-5", "bytes=5-", "bytes 1-2/3", "bytes=99999999999999999999-", "bytes=-", "", "=-/"} {
 		f.Add(s, int64(10))
@@ -207,26 +165,4 @@ func FuzzRange(f *testing.F) {
 			}
 		}
 	})
-}
-
-func fetch(t *testing.T, url, byteRange string) string {
-	t.Helper()
-	req, err := http.NewRequest("GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if byteRange != "" {
-		req.Header.Set("Range", byteRange)
-	}
-	client := http.Client{Timeout: time.Minute}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var b strings.Builder
-	if _, err := io.Copy(&b, res.Body); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }

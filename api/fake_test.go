@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -267,6 +268,7 @@ func (m memoryReader) Close() error { return nil }
 type fileReader struct {
 	f    *os.File
 	size int64
+	lent atomic.Bool // somebody asked for the file itself
 }
 
 func openFile(path string) (*fileReader, error) {
@@ -278,15 +280,19 @@ func openFile(path string) (*fileReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fileReader{f, info.Size()}, nil
+	return &fileReader{f: f, size: info.Size()}, nil
 }
 
 func (r *fileReader) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return r.f.ReadAt(p, off)
 }
-func (r *fileReader) Size() int64    { return r.size }
-func (r *fileReader) File() *os.File { return r.f }
-func (r *fileReader) Close() error   { return r.f.Close() }
+func (r *fileReader) Size() int64  { return r.size }
+func (r *fileReader) Close() error { return r.f.Close() }
+
+func (r *fileReader) File() *os.File {
+	r.lent.Store(true)
+	return r.f
+}
 
 // newHandler returns the API over the fake, without authentication unless change says otherwise.
 func newHandler(t testing.TB, f *fakeImages, change ...func(*Config)) http.Handler {

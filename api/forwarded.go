@@ -42,7 +42,7 @@ func (p Proxies) trusts(r *http.Request) bool {
 	if !p.unix && len(p.networks) == 0 {
 		return false
 	}
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
+	if onUnixSocket(r) {
 		return p.unix
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)

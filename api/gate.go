@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -37,7 +36,7 @@ func newGate(allowed []string, publicURL string) *gate {
 
 // check returns why the request is refused. No browser reaches a unix socket.
 func (g *gate) check(r *http.Request) error {
-	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && addr.Network() == "unix" {
+	if onUnixSocket(r) {
 		return nil
 	}
 	if g.authenticated && (r.Method == http.MethodGet || r.Method == http.MethodHead || g.cors.allows(r.Header.Get("Origin"))) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -53,18 +54,22 @@ func borrowPiece() (buf []byte, giveBack func()) {
 	}
 }
 
-// send writes n bytes from offset. An error means that the answer is cut short.
-func (s *server) send(ctx context.Context, w *response, r imagestore.Reader, offset, n int64) error {
-	if fr, ok := r.(imagestore.FileReader); ok && s.cfg.Sendfile {
+// send answers r with n bytes from offset. An error means that the answer is cut short.
+func (s *server) send(w *response, r *http.Request, data imagestore.Reader, offset, n int64) error {
+	if fr, ok := data.(imagestore.FileReader); ok && s.cfg.Sendfile && onPlainTCP(r) {
 		if f, err := reopen(fr.File()); err == nil {
 			defer f.Close()
 			return sendFile(w, f, offset, n)
 		}
 	}
-	return sendCopy(ctx, w, r, offset, n)
+	return sendCopy(r.Context(), w, data, offset, n)
 }
 
-// sendCopy sends through a buffer, which is faster over loopback than the kernel's own way.
+// onPlainTCP reports whether net/http lets the kernel send files on the connection. On others it would copy them itself,
+// in small pieces.
+func onPlainTCP(r *http.Request) bool { return r.TLS == nil && !onUnixSocket(r) }
+
+// sendCopy sends through a buffer.
 func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {
 	buf, giveBack := borrowPiece()
 	defer giveBack()

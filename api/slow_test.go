@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -210,9 +209,7 @@ func TestDownloadsThatNobodyTakes(t *testing.T) {
 	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, sendfile := range []bool{false, true} {
-		t.Run(fmt.Sprintf("sendfile=%v", sendfile), func(t *testing.T) { downloadSlowly(t, path, size, sendfile) })
-	}
+	bothWays(t, func(t *testing.T, sendfile bool) { downloadSlowly(t, path, size, sendfile) })
 }
 
 func downloadSlowly(t *testing.T, path string, size int, sendfile bool) {
