@@ -135,7 +135,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Data: "/var/lib/vitrine",
-		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, MaxConnections: api.DefaultConnections,
+		API: APIConfig{Listen: []string{"127.0.0.1:9292"}, CacheMaxAge: Hour, Sendfile: true, MaxConnections: api.DefaultConnections,
 			StallTimeout: Minute, DrainTimeout: Minute / 2, CORSMaxAge: Hour},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HTTPRetries: 3, LocationQuota: 10, SecureHash: true, HashingAlgorithm: "sha512",
