@@ -1,13 +1,9 @@
 package diskformat
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -31,55 +27,6 @@ func (b *bufferPool) get(n int) []byte {
 }
 
 func (b *bufferPool) put(p []byte) { b.pool.Put(&p) }
-
-var inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
-
-// inflate fills dst from a deflate stream, and ignores what comes then.
-func inflate(dst, src []byte) error {
-	r := inflaters.Get().(io.ReadCloser)
-	defer inflaters.Put(r)
-	if err := r.(flate.Resetter).Reset(bytes.NewReader(src), nil); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(r, dst)
-	if err == io.ErrUnexpectedEOF || err == io.EOF {
-		return errShort
-	}
-	return err
-}
-
-// unzlibs are readers that were used before.
-var unzlibs sync.Pool
-
-// unzlib unpacks a zlib stream into dst and returns how many bytes it has, which are some and not more than fit. It ignores
-// what comes then.
-func unzlib(dst, src []byte) (n int, err error) {
-	r, again := unzlibs.Get().(io.ReadCloser)
-	if again {
-		err = r.(zlib.Resetter).Reset(bytes.NewReader(src), nil)
-	} else {
-		r, err = zlib.NewReader(bytes.NewReader(src))
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer unzlibs.Put(r)
-	for n < len(dst) && err == nil {
-		var more int
-		more, err = r.Read(dst[n:])
-		n += more
-	}
-	if err == nil { // the checksum is still to come
-		var more int
-		if more, err = r.Read(make([]byte, 1)); more > 0 {
-			return n, errLong
-		}
-	}
-	if err == io.EOF && n > 0 {
-		return n, nil
-	}
-	return n, err
-}
 
 // unzstds never keeps more than its caller has place for. It works on as many blocks at once as there are processors.
 var unzstds = sync.OnceValue(func() *zstd.Decoder {
