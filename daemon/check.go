@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/blockcache"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/hashes"
 )
@@ -120,6 +121,9 @@ func (cfg *Config) checkMount() error {
 	}
 	if m.ReadAhead < 4<<10 {
 		fail("mount.read_ahead: at least 4KiB is needed, one page")
+	}
+	if m.CacheSize != 0 && m.CacheSize < blockcache.MinSize {
+		fail("mount.cache_size: at least 1MiB is needed, or 0B for no cache")
 	}
 	if _, err := m.ownerID(); err != nil {
 		fail("%w", err)

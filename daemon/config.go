@@ -122,6 +122,7 @@ type MountConfig struct {
 	AllowOther      bool     `toml:"allow_other"`
 	Passthrough     bool     `toml:"passthrough"`
 	ReadAhead       Size     `toml:"read_ahead"`
+	CacheSize       Size     `toml:"cache_size"` // 0 for none
 	Required        bool     `toml:"required"`
 }
 
@@ -143,7 +144,7 @@ func Default() Config {
 		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),
 		Outgoing: defaultOutgoing(),
-		Mount:    MountConfig{Show: Shown{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20},
+		Mount:    MountConfig{Show: Shown{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20, CacheSize: 1 << 30},
 		Auth:     defaultAuth(),
 		Policy:   defaultPolicy(),
 		Events:   defaultEvents(),

@@ -123,6 +123,7 @@ func TestCheck(t *testing.T) {
 		{"no connections", func(c *Config) { c.API.MaxConnections = 0 }, "api.max_connections"},
 		{"no memory", func(c *Config) { c.Images.BufferMemory = 0 }, "images.buffer_memory"},
 		{"no changes", func(c *Config) { c.Metadata.KeepChanges = 0 }, "metadata.keep_changes"},
+		{"a cache for nothing", func(c *Config) { c.Mount.CacheSize = 1000 }, "mount.cache_size"},
 		{"no read-ahead", func(c *Config) { c.Mount.ReadAhead = 1000 }, "mount.read_ahead"},
 		{"hash", func(c *Config) { c.Images.HashingAlgorithm = "crc32" }, "hashing_algorithm"},
 		{"auth", func(c *Config) { c.Auth.Type = "magic" }, "auth.type"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/blockcache"
 	"github.com/vitrine-image/vitrine/fusefs"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -37,7 +38,7 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 		tree.ShowProjects = m.Show
 	}
 	return fusefs.Config{Path: m.Path, UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
-		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree)}, Logger: d.log}, nil
+		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree), d.openBlockCache()}, Logger: d.log}, nil
 }
 
 func (m MountConfig) ownerID() (uint32, error) {
@@ -76,7 +77,10 @@ func lookUpID(name, key string, lookUp func(string) (string, error)) (uint32, er
 }
 
 // treeSource is the service's tree in the words of fusefs, which knows neither the service nor the database.
-type treeSource struct{ *imageservice.Tree }
+type treeSource struct {
+	*imageservice.Tree
+	cache *blockcache.Cache // of what lies in no local file; nil for none
+}
 
 var kinds = map[fusefs.LabelKind]metadata.LabelKind{
 	fusefs.Name: metadata.LabelName, fusefs.Tag: metadata.LabelTag, fusefs.Project: metadata.LabelProject,
@@ -127,6 +131,9 @@ func (t treeSource) Open(ctx context.Context, number int64) (fusefs.Reader, erro
 	r, err := t.Tree.Open(ctx, number)
 	if err != nil {
 		return nil, err
+	}
+	if _, inFile := r.(imagestore.FileReader); !inFile && t.cache != nil {
+		r = t.cache.Reader(number, r)
 	}
 	return fuseReader(r), nil
 }

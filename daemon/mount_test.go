@@ -168,13 +168,18 @@ func TestOpenImageIsNotDeleted(t *testing.T) {
 	if err := guest.Wait(); err != nil {
 		t.Error(err)
 	}
-	// The kernel tells of a close when it is over, a moment later.
-	end := time.Now().Add(time.Minute)
-	for err = image.ErrInUse; errors.Is(err, image.ErrInUse) && time.Now().Before(end); {
-		err = d.Client.Delete(t.Context(), id)
+	deleteClosed(t, d.Client, id)
+}
+
+// deleteClosed deletes an image that was open: the kernel tells of a close when it is over, a moment later.
+func deleteClosed(t *testing.T, c *client.Client, id image.ID) {
+	t.Helper()
+	err := image.ErrInUse
+	for end := time.Now().Add(time.Minute); errors.Is(err, image.ErrInUse) && time.Now().Before(end); {
+		err = c.Delete(t.Context(), id)
 	}
 	if err != nil {
-		t.Errorf("deleting it when it is closed: %v", err)
+		t.Errorf("deleting an image that is closed: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -58,6 +59,7 @@ mgr stats period = 1
 mgr tick period = 1
 mgr disabled modules = balancer,crash,devicehealth,diskprediction_local,orchestrator,pg_autoscaler,progress,rbd_support,status,telemetry,volumes
 [osd]
+admin socket = %[3]s/osd.asok
 osd data = %[3]s/osd
 osd objectstore = %[4]s
 osd class load list = *
@@ -243,6 +245,21 @@ func (c *Ceph) set(at **Server, s *Server) {
 // Ceph runs the command ceph as the administrator and returns what it prints.
 func (c *Ceph) Ceph(ctx context.Context, args ...string) (string, error) {
 	return c.output(exec.CommandContext(ctx, "ceph", append([]string{"-c", c.Conf, "--connect-timeout", "10"}, args...)...))
+}
+
+// BytesRead returns how many bytes the OSD has given to clients since it was started, by its own count.
+func (c *Ceph) BytesRead(ctx context.Context) (int64, error) {
+	out, err := c.output(exec.CommandContext(ctx, "ceph", "--admin-daemon", filepath.Join(c.dir, "osd.asok"), "perf", "dump", "osd"))
+	if err != nil {
+		return 0, err
+	}
+	var counters struct {
+		OSD struct {
+			Bytes int64 `json:"op_r_out_bytes"`
+		} `json:"osd"`
+	}
+	err = json.Unmarshal([]byte(out), &counters)
+	return counters.OSD.Bytes, err
 }
 
 // RBD runs the command rbd as one of the users ("images" for client.images) and returns what it prints.

@@ -1,0 +1,29 @@
+package daemon
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/vitrine-image/vitrine/blockcache"
+)
+
+// cacheReserve is what the cache of the mount leaves free of the data directory's file system.
+const cacheReserve = 1 << 30
+
+// openBlockCache opens the cache of what the mount reads from stores that are no local disks, nil when there is nothing to keep,
+// or when there can be no cache: the mount goes on without.
+func (d *daemon) openBlockCache() *blockcache.Cache {
+	remote := func(s StoreConfig) bool { return s.Type != storeFile }
+	if d.cfg.Mount.CacheSize == 0 || !slices.ContainsFunc(slices.Collect(maps.Values(d.cfg.Stores)), remote) {
+		return nil
+	}
+	c, err := blockcache.Open(blockcache.Config{Dir: filepath.Join(d.cfg.Data, "cache"), Size: int64(d.cfg.Mount.CacheSize),
+		Reserve: cacheReserve, Logger: d.log})
+	if err != nil {
+		d.log.Warn("the mount reads from remote stores without a cache", "error", err)
+		return nil
+	}
+	d.onClose(c.Close)
+	return c
+}
