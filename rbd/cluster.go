@@ -20,13 +20,14 @@ type Config struct {
 	User    string        // such as images, for client.images
 	Keyring string        // the file with the user's key; "" for where the configuration says
 	Timeout time.Duration // after which a request that gets no answer has failed, in whole seconds; 0 means 30 s
-	Calls   int           // at most so many calls of librbd are under way, each of which holds a thread; 0 means 64
+	Calls   int           // at most so many calls of librbd are under way; 0 means 64
 }
 
 // A Cluster is a connection, made when it is needed and anew after it broke. It is safe for concurrent use.
 type Cluster struct {
-	cfg   Config
-	slots chan struct{} // one for each call under way
+	cfg     Config
+	slots   chan struct{} // one for each call under way
+	answers *answers      // to reads
 
 	mu      sync.Mutex
 	closed  bool
@@ -56,7 +57,11 @@ func New(cfg Config) (*Cluster, error) {
 	if cfg.User == "" || cfg.Timeout < time.Second || cfg.Calls < 1 {
 		return nil, errors.New("rbd: a cluster needs a user, a timeout of at least a second, and at least one call")
 	}
-	return &Cluster{cfg: cfg, slots: make(chan struct{}, cfg.Calls)}, nil
+	answers, err := newAnswers()
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{cfg: cfg, slots: make(chan struct{}, cfg.Calls), answers: answers}, nil
 }
 
 // Close waits until every call has come to its end, and disconnects. Images must be closed before.
@@ -72,6 +77,7 @@ func (c *Cluster) Close() {
 	if s != nil {
 		c.release(s)
 	}
+	c.answers.close()
 }
 
 // FSID returns the id of the cluster.
@@ -167,7 +173,9 @@ func (c *Cluster) configure(conn *rados.Conn) error {
 		{"client_mount_timeout", seconds},
 		{"rados_mon_op_timeout", seconds},
 		{"rados_osd_op_timeout", seconds},
-		{"rbd_cache", "false"}, // it costs a copy; its read-ahead ends after 50 MiB
+		{"rbd_cache", "false"},              // it costs a copy; its read-ahead ends after 50 MiB
+		{"rbd_non_blocking_aio", "false"},   // true gives every read to another thread first
+		{"objecter_inflight_op_bytes", "0"}, // a read over this limit would wait whatever its context says; Calls bounds them
 		{"log_to_stderr", "false"},
 		{"err_to_stderr", "false"},
 	}

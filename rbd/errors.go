@@ -43,8 +43,12 @@ var kinds = map[syscall.Errno]error{
 	syscall.ESHUTDOWN: ErrBlocklisted,
 }
 
-// code returns the number in an error of go-ceph, 0 if there is none.
+// code returns the number in an error of librbd, 0 if there is none.
 func code(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
 	var coded interface{ ErrorCode() int }
 	if !errors.As(err, &coded) {
 		return 0

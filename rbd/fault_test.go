@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,6 +53,34 @@ func TestContextEndsCalls(t *testing.T) {
 	wantError(t, "Open with an ended context", err, context.Canceled)
 	_, err = connect(t, c, "images", nil).FSID(ctx)
 	wantError(t, "FSID with an ended context", err, context.Canceled)
+}
+
+// Reads end with their contexts however many bytes the others wait for.
+func TestContextEndsManyReads(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	p := connect(t, c, "images", nil).Pool("images")
+	i := open(t, p, newImage(t, p), "snap", Watched)
+	resume := pause(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	var readers sync.WaitGroup
+	for range 100 {
+		readers.Go(func() {
+			if n, err := i.ReadAt(ctx, make([]byte, 3<<20), 0); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("ReadAt while the OSD stands still = %d, %v", n, err)
+			}
+		})
+	}
+	start := time.Now()
+	readers.Wait()
+	if d := time.Since(start); d > 5*time.Second { // a request that gets no answer fails after 20 s
+		t.Errorf("reads whose context ended after 0.5 s took %s", d)
+	}
+	resume()
+	b := make([]byte, 3<<20)
+	if _, err := i.ReadAt(t.Context(), b, 0); err != nil || !bytes.HasPrefix(b, content()) {
+		t.Errorf("ReadAt when the OSD goes on = %v, or other bytes", err)
+	}
 }
 
 // Nothing waits longer than the timeout, and all goes on when the OSD does.

@@ -38,7 +38,10 @@ func connect(t *testing.T, c *testservers.Ceph, user string, change func(*Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cluster.Close)
+	t.Cleanup(func() {
+		cluster.Close()
+		cluster.Close() // is nothing
+	})
 	return cluster
 }
 

@@ -7,29 +7,18 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/bits"
-	"sync"
 
 	"github.com/ceph/go-ceph/rbd"
 )
 
-const (
-	smallest = 4 << 10
-	classes  = 11
-	largest  = smallest << (classes - 1) // bytes that one call reads
-)
-
-// buffers are those of the calls, by powers of two. A call whose context has ended goes on to write to its own.
-var buffers [classes]sync.Pool
-
-func bufferFor(n int) (*[]byte, *sync.Pool) {
-	class := bits.Len(uint(max(n-1, 0)) / smallest)
-	if b, ok := buffers[class].Get().(*[]byte); ok {
-		return b, &buffers[class]
-	}
-	b := make([]byte, smallest<<class)
-	return &b, &buffers[class]
+// Data is what one read gives. Free it.
+type Data struct {
+	Bytes []byte
+	read  *read
 }
+
+// Free ends the use of the bytes: another read may get their memory.
+func (d *Data) Free() { d.read.free() }
 
 // ReadAt fills p from offset off, as io.ReaderAt does. Errors besides io.EOF: ErrNotFound when the image is gone, also
 // where librbd would go on to read zeros.
@@ -45,34 +34,33 @@ func (i *Image) ReadAt(ctx context.Context, p []byte, off int64) (n int, err err
 			return n, io.EOF
 		}
 		part := p[n:]
-		part = part[:min(int64(len(part)), largest, i.size-off-int64(n))]
-		if err := i.readPart(ctx, part, off+int64(n)); err != nil {
+		d, err := i.Read(ctx, int(min(int64(len(part)), largest, i.size-off-int64(n))), off+int64(n))
+		if err != nil {
 			return n, err
 		}
-		n += len(part)
+		n += copy(part, d.Bytes)
+		d.Free()
 	}
 	return n, nil
 }
 
-// readPart reads what one call may, within the image.
-func (i *Image) readPart(ctx context.Context, p []byte, off int64) error {
-	b, pool := bufferFor(len(p))
-	err := i.do(ctx, "read image", func(img *rbd.Image) error {
-		n, err := img.ReadAt((*b)[:len(p)], off)
-		if err == io.EOF || err == nil && n < len(p) {
-			return io.ErrUnexpectedEOF
-		}
-		return err
-	})
+// Read is ReadAt without the copy, for n bytes within the image, of which there are at most 4 MiB.
+func (i *Image) Read(ctx context.Context, n int, off int64) (*Data, error) {
+	if n <= 0 || n > largest || off < 0 || off > i.size-int64(n) {
+		return nil, fmt.Errorf("read %d bytes of image %s at %d: they are too many, or outside", n, i, off)
+	}
+	r, err := i.read(ctx, n, off)
 	if err != nil {
-		return err // the buffer may still be written to
+		return nil, err
 	}
-	copy(p, *b)
-	pool.Put(b)
-	if i.snapshot != "" && i.mayBeRemoved(p, off) {
-		return i.confirm(ctx)
+	d := &Data{r.buf[:n], r}
+	if i.snapshot != "" && i.mayBeRemoved(d.Bytes, off) {
+		if err := i.confirm(ctx); err != nil {
+			d.Free()
+			return nil, err
+		}
 	}
-	return nil
+	return d, nil
 }
 
 var zeros [64 << 10]byte
