@@ -19,7 +19,7 @@ const (
 // A readAhead reads blocks before they are asked for, when a reader goes through its image in order: librbd itself is slow
 // at many small reads. All readers share a number of blocks; who finds them taken reads without.
 type readAhead struct {
-	fetch  func(ctx context.Context, p []byte, off int64) (int, error)
+	fetch  func(ctx context.Context, n int, off int64) (data []byte, free func(), err error)
 	size   int64
 	tokens chan struct{} // one for each block held
 
@@ -35,12 +35,14 @@ type readAhead struct {
 
 // A block is aheadSize bytes of an image, less at its end.
 type block struct {
-	done chan struct{} // closed when data or err is there
-	data []byte
-	err  error
+	users int           // of data, and its fetch and its place among the blocks; guarded by readAhead.mu
+	done  chan struct{} // closed when data or err is there
+	data  []byte
+	free  func()
+	err   error
 }
 
-func newReadAhead(fetch func(context.Context, []byte, int64) (int, error), size int64, tokens chan struct{}) *readAhead {
+func newReadAhead(fetch func(context.Context, int, int64) ([]byte, func(), error), size int64, tokens chan struct{}) *readAhead {
 	a := &readAhead{fetch: fetch, size: size, tokens: tokens, blocks: map[int64]*block{}}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	return a
@@ -65,6 +67,7 @@ func (a *readAhead) read(ctx context.Context, p []byte, off int64) int {
 	if b == nil {
 		return 0
 	}
+	defer a.release(b)
 	select {
 	case <-b.done:
 	case <-ctx.Done():
@@ -76,7 +79,7 @@ func (a *readAhead) read(ctx context.Context, p []byte, off int64) int {
 	return copy(p, b.data[off%aheadSize:])
 }
 
-// block returns the block that holds off, and lets it and those behind it be fetched.
+// block returns the block that holds off, to be released, and lets it and those behind it be fetched.
 func (a *readAhead) block(off int64, n int) *block {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -90,7 +93,11 @@ func (a *readAhead) block(off int64, n int) *block {
 			break
 		}
 	}
-	return a.blocks[first]
+	b := a.blocks[first]
+	if b != nil {
+		b.users++
+	}
+	return b
 }
 
 // begin starts to fetch a block if a token is left.
@@ -100,22 +107,40 @@ func (a *readAhead) begin(i int64) bool {
 	default:
 		return false
 	}
-	b := &block{done: make(chan struct{})}
+	b := &block{done: make(chan struct{}), users: 2}
 	a.blocks[i] = b
 	a.fetches.Go(func() {
-		defer close(b.done)
-		b.data = make([]byte, min(aheadSize, a.size-i*aheadSize))
-		_, b.err = a.fetch(a.ctx, b.data, i*aheadSize)
+		b.data, b.free, b.err = a.fetch(a.ctx, int(min(aheadSize, a.size-i*aheadSize)), i*aheadSize)
+		close(b.done)
+		a.release(b)
 	})
 	return true
 }
 
+// release ends a use of a block.
+func (a *readAhead) release(b *block) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.leave(b)
+}
+
+// leave is release for who holds mu.
+func (a *readAhead) leave(b *block) {
+	if b.users--; b.users > 0 {
+		return
+	}
+	if b.err == nil {
+		b.free()
+	}
+	<-a.tokens
+}
+
 // dropBefore lets go of the blocks that end before off; the caller holds mu.
 func (a *readAhead) dropBefore(off int64) {
-	for i := range a.blocks {
+	for i, b := range a.blocks {
 		if (i+1)*aheadSize <= off {
 			delete(a.blocks, i)
-			<-a.tokens
+			a.leave(b)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -15,16 +16,21 @@ import (
 
 func TestReadAhead(t *testing.T) {
 	data := storetest.Random(21<<20 + 5)
-	var fetched atomic.Int64
+	var fetched, held atomic.Int64
 	broken := false
 	tokens := make(chan struct{}, 5)
 	ahead := func() *readAhead {
-		return newReadAhead(func(_ context.Context, p []byte, off int64) (int, error) {
+		return newReadAhead(func(_ context.Context, n int, off int64) ([]byte, func(), error) {
 			fetched.Add(1)
 			if broken {
-				return 0, errors.New("broken")
+				return nil, nil, errors.New("broken")
 			}
-			return copy(p, data[off:]), nil
+			held.Add(1)
+			p := bytes.Clone(data[off : off+int64(n)])
+			return p, func() {
+				clear(p) // who still copies it copies zeros
+				held.Add(-1)
+			}, nil
 		}, int64(len(data)), tokens)
 	}
 	// through reads everything in order and returns how many bytes were read ahead.
@@ -57,8 +63,8 @@ func TestReadAhead(t *testing.T) {
 		through(second, step) // finds some tokens taken
 		a.close()
 		second.close()
-		if len(tokens) != 0 {
-			t.Fatalf("in steps of %d: %d tokens are missing at the end", step, len(tokens))
+		if len(tokens) != 0 || held.Load() != 0 {
+			t.Fatalf("in steps of %d: %d tokens are missing at the end, and %d blocks are held", step, len(tokens), held.Load())
 		}
 	}
 	fetched.Store(0)
@@ -77,6 +83,34 @@ func TestReadAhead(t *testing.T) {
 	if served := through(a, 1<<20); served != 0 {
 		t.Errorf("%d bytes came of blocks that could not be read", served)
 	}
+	a.close()
+	if len(tokens) != 0 {
+		t.Errorf("%d tokens are missing at the end", len(tokens))
+	}
+}
+
+// A block that is dropped while others copy from it stays what it is.
+func TestReadAheadIsShared(t *testing.T) {
+	data := storetest.Random(21<<20 + 5)
+	tokens := make(chan struct{}, 5)
+	a := newReadAhead(func(_ context.Context, n int, off int64) ([]byte, func(), error) {
+		p := bytes.Clone(data[off : off+int64(n)])
+		return p, func() { clear(p) }, nil
+	}, int64(len(data)), tokens)
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			p := make([]byte, 100_000)
+			for off := 0; off < len(data); off += len(p) {
+				a.note(int64(off), len(p))
+				n := a.read(t.Context(), p, int64(off))
+				if !bytes.Equal(p[:n], data[off:off+n]) {
+					t.Errorf("read at %d gives other bytes", off)
+				}
+			}
+		})
+	}
+	readers.Wait()
 	a.close()
 	if len(tokens) != 0 {
 		t.Errorf("%d tokens are missing at the end", len(tokens))

@@ -35,7 +35,7 @@ func (s *Store) Open(ctx context.Context, loc image.Location) (imagestore.Reader
 		return nil, err
 	}
 	r := &reader{store: s, size: o.img.Size(), image: o}
-	r.ahead = newReadAhead(r.readImage, r.size, s.ahead)
+	r.ahead = newReadAhead(r.fetch, r.size, s.ahead)
 	return r, nil
 }
 
@@ -104,16 +104,37 @@ func (r *reader) ReadAt(ctx context.Context, p []byte, off int64) (n int, err er
 	return n, nil
 }
 
-// readImage reads from the cluster, through a new connection if that has shut the old one out.
-func (r *reader) readImage(ctx context.Context, p []byte, off int64) (int, error) {
+// readImage reads from the cluster.
+func (r *reader) readImage(ctx context.Context, p []byte, off int64) (n int, err error) {
+	err = r.ask(ctx, func(img *rbd.Image) error {
+		n, err = img.ReadAt(ctx, p, off)
+		return err
+	})
+	return n, err
+}
+
+// fetch reads n bytes that it holds until free is called.
+func (r *reader) fetch(ctx context.Context, n int, off int64) (data []byte, free func(), err error) {
+	err = r.ask(ctx, func(img *rbd.Image) error {
+		d, err := img.Read(ctx, n, off)
+		if err == nil {
+			data, free = d.Bytes, d.Free
+		}
+		return err
+	})
+	return data, free, err
+}
+
+// ask calls read with the image, and again with one that has a new connection if the cluster has shut the old one out.
+func (r *reader) ask(ctx context.Context, read func(*rbd.Image) error) error {
 	for again := false; ; again = true {
 		r.mu.Lock()
 		o := r.image
 		r.mu.Unlock()
-		n, err := o.img.ReadAt(ctx, p, off)
+		err := read(o.img)
 		switch {
 		case err == nil || err == io.EOF:
-			return n, err
+			return err
 		case errors.Is(err, rbd.ErrNotFound):
 			r.store.images.drop(o)
 		case errors.Is(err, rbd.ErrBlocklisted) && !again:
@@ -121,7 +142,7 @@ func (r *reader) readImage(ctx context.Context, p []byte, off int64) (int, error
 				continue
 			}
 		}
-		return n, r.store.failure(err)
+		return r.store.failure(err)
 	}
 }
 
