@@ -5,7 +5,6 @@ package blockcache
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +19,7 @@ import (
 
 // Config says where the cache lies and what it may take.
 type Config struct {
-	Dir     string       // made if it is missing; another cache there would be lost
+	Dir     string       // made if it is missing
 	Size    int64        // bytes of data, at least MinSize
 	Reserve int64        // bytes of the file system that the cache leaves free
 	Logger  *slog.Logger // nil discards
@@ -62,7 +61,7 @@ func Open(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("blockcache: %w", err)
 	}
 	file, err := unnamedFile(cfg.Dir)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
+	if err != nil { // as file systems say, in several ways, that know no such files
 		file, err = namelessFile(cfg.Dir)
 	}
 	if err != nil {
@@ -73,8 +72,7 @@ func Open(cfg Config) (*Cache, error) {
 		blocks: make(map[blockKey]*block), queues: newQueues(most), most: most}, nil
 }
 
-// unnamedFile makes a file that never has a name. Errors: EOPNOTSUPP where the file system knows no such files, EISDIR
-// where the kernel does not.
+// unnamedFile makes a file that never has a name.
 func unnamedFile(dir string) (*os.File, error) {
 	return os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
 }
