@@ -137,6 +137,12 @@ func TestCephAndLocal(t *testing.T) {
 		t.Fatalf("StoreDetails = %+v, %v", stores, err)
 	}
 	p := stores[0].Properties
+	for _, s := range stores {
+		free, _ := s.Properties["free"].(float64)
+		if total, _ := s.Properties["total"].(float64); free <= 0 || total < free {
+			t.Errorf("store %s tells %v", s.ID, s.Properties)
+		}
+	}
 	if stores[0].ID != "ceph" || stores[0].Type != "rbd" || stores[0].ReadOnly || p["pool"] != "images" || p["fsid"] != c.FSID ||
 		p["chunk_size"] != float64(8<<20) || p["thin_provisioning"] != true {
 		t.Errorf("the store in Ceph is told as %+v", stores[0])

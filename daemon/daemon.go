@@ -164,6 +164,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.service, err = imageservice.New(service); err != nil {
 		return err
 	}
+	d.onClose(func() error { d.service.Close(); return nil })
 	if d.auth, err = d.cfg.openAuth(d.log); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -235,6 +236,51 @@ func TestSpaceWhileAStoreIsAway(t *testing.T) {
 			t.Errorf("with the errors %v: Space = %+v, %v, want %+v, %v", tt.errs, got, err, tt.want, tt.err)
 		}
 	}
+}
+
+// pensive answers as soon as the test says what, or its ctx ends.
+type pensive struct {
+	imagestore.Store
+	answers chan measured
+}
+
+func (s pensive) Space(ctx context.Context) (imagestore.Space, error) {
+	select {
+	case m := <-s.answers:
+		return m.space, m.err
+	case <-ctx.Done():
+		return imagestore.Space{}, ctx.Err()
+	}
+}
+
+// TestStoresDetailWaitsForNobody tells what a slow store said last, until it fails.
+func TestStoresDetailWaitsForNobody(t *testing.T) {
+	files := openFiles(t, "a", t.TempDir())
+	hangs := pensive{files, make(chan measured, 1)}
+	svc := openWith(t, imageservice.Config{DB: openDB(t, t.TempDir())},
+		imagestore.Entry{ID: "a", Store: measured{files, imagestore.Space{Total: 10, Free: 3}, nil}, Default: true, Properties: map[string]any{"chunk_size": 1}},
+		imagestore.Entry{ID: "b", Store: hangs})
+	detail := func() string {
+		stores, err := svc.As(admin).StoresDetail(t.Context())
+		if err != nil || len(stores) != 2 {
+			t.Fatalf("StoresDetail = %+v, %v", stores, err)
+		}
+		return fmt.Sprint(stores[0].Properties, stores[1].Properties)
+	}
+	const quick = "map[chunk_size:1 free:3 total:10]"
+	want := func(b string) {
+		t.Helper()
+		if got := detail(); got != quick+" "+b {
+			t.Errorf("StoresDetail = %s, want %s %s", got, quick, b)
+		}
+	}
+	want("map[]")
+	hangs.answers <- measured{space: imagestore.Space{Total: 5, Free: 1}}
+	want("map[free:1 total:5]")
+	hangs.answers <- measured{err: image.ErrStoreOffline}
+	want("map[]")
+	svc.Close()
+	want("map[]")
 }
 
 // TestSizeCap holds for what is announced and for what just comes; 0 is none.

@@ -85,6 +85,10 @@ type Service struct {
 
 	upkeep map[string]*upkeep // of each store, by its id; the map does not change
 
+	whileOpen     context.Context // of measuring
+	stopMeasuring context.CancelFunc
+	measuring     sync.WaitGroup // nothing is added once whileOpen has ended
+
 	growing chan struct{} // holds one while a growth changes
 
 	asked atomic.Uint64 // sessions given out, see pace
@@ -94,7 +98,7 @@ type Service struct {
 	growths map[string]*growth                 // of those among them whose size is unknown, and limited by a quota
 }
 
-// New returns a service. It starts no goroutines.
+// New returns a service. It starts no goroutines. Close it before its stores.
 func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.DB == nil:
@@ -111,6 +115,7 @@ func New(cfg Config) (*Service, error) {
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	s.holds = newHolds(s.wakeSweeps)
+	s.whileOpen, s.stopMeasuring = context.WithCancel(context.Background())
 	if err := s.checkImports(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package imageservice
 
 import (
 	"context"
+	"maps"
 
 	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -37,11 +38,21 @@ func (s *Service) Stores() []StoreInfo {
 	return infos
 }
 
-// StoresDetail returns the stores to who may know how they are configured. Error: image.ErrForbidden.
+// StoresDetail returns the stores to who may know how they are configured. Their properties have total and free, in bytes, of
+// stores that can tell their space and are not away. Error: image.ErrForbidden.
 func (s *Session) StoresDetail(ctx context.Context) (_ []StoreInfo, err error) {
 	defer s.recordRefusal(ctx, events.StoreObject, "", &err)
 	if err := s.svc.policy.Check(ctx, s.caller, policy.StoresInfoDetail, policy.ForProject(s.caller.ProjectID)); err != nil {
 		return nil, err
 	}
-	return s.svc.Stores(), nil
+	infos := s.svc.Stores()
+	spaces, _ := s.svc.spaces(ctx)
+	for i, info := range infos {
+		if space, ok := spaces[info.ID]; ok {
+			properties := map[string]any{"total": space.Total, "free": space.Free}
+			maps.Copy(properties, info.Properties)
+			infos[i].Properties = properties
+		}
+	}
+	return infos, nil
 }

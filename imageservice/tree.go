@@ -154,30 +154,6 @@ func (t *Tree) Open(ctx context.Context, number int64) (imagestore.Reader, error
 	return t.svc.openHeld(ctx, number)
 }
 
-// Space adds up what the stores have, in bytes. One that is away keeps nobody from asking; it fails when all of them are.
-func (t *Tree) Space(ctx context.Context) (sum imagestore.Space, err error) {
-	var failed []error
-	known := false
-	for _, e := range t.svc.stores.Entries() {
-		measured, ok := e.Store.(imagestore.Measured)
-		if !ok {
-			continue
-		}
-		space, err := measured.Space(ctx)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		known = true
-		sum.Total += space.Total
-		sum.Free += space.Free
-	}
-	if known {
-		return sum, nil
-	}
-	return sum, errors.Join(failed...)
-}
-
 // Changes returns changes above after, in order, and the sequence to go on from. lost says that older ones were
 // dropped: who followed must look at everything anew.
 func (t *Tree) Changes(ctx context.Context, after int64, limit int) (changes []image.Change, last int64, lost bool, err error) {

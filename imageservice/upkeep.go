@@ -10,17 +10,18 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 )
 
-// upkeep is what the service knows of cleaning up in one store. What hangs in a store hangs there alone.
+// upkeep is what the service knows of cleaning up in one store, and of its space. What hangs in a store hangs there alone.
 type upkeep struct {
 	collecting sync.Mutex    // held while garbage is removed
 	wake       chan struct{} // gets a token when there may be something to clean up
 	swept      time.Time     // when the store swept itself, zero for anew; guarded by Service.mu
+	measured   measurement   // guarded by Service.mu
 }
 
 func newUpkeep(stores *imagestore.Set) map[string]*upkeep {
 	m := make(map[string]*upkeep)
 	for _, e := range stores.Entries() {
-		m[e.ID] = &upkeep{wake: make(chan struct{}, 1)}
+		m[e.ID] = &upkeep{wake: make(chan struct{}, 1), measured: measurement{err: silent(e.ID)}}
 	}
 	return m
 }

@@ -35,7 +35,7 @@ func storeListCommand(a *app) *cobra.Command {
 			return a.listStores(cmd)
 		},
 	}
-	cmd.Flags().BoolVar(&detail, "detail", false, "show how they are configured, too, to administrators")
+	cmd.Flags().BoolVar(&detail, "detail", false, "show how they are configured and what space they have, too, to administrators")
 	return cmd
 }
 
@@ -62,15 +62,30 @@ func (a *app) listStoreDetails(cmd *cobra.Command) error {
 	if a.json {
 		return writeJSON(cmd.OutOrStdout(), wire.StoreDetails{Stores: append([]wire.StoreDetail{}, stores...)})
 	}
-	rows := [][]string{{"ID", "DEFAULT", "WRITABLE", "DESCRIPTION", "TYPE", "WEIGHT", "PROPERTIES"}}
+	rows := [][]string{{"ID", "DEFAULT", "WRITABLE", "DESCRIPTION", "TYPE", "WEIGHT", "FREE", "TOTAL", "PROPERTIES"}}
 	for _, s := range stores {
 		var properties []string
 		for _, key := range slices.Sorted(maps.Keys(s.Properties)) {
-			properties = append(properties, fmt.Sprintf("%s=%v", key, s.Properties[key]))
+			value := s.Properties[key]
+			if n, ok := value.(float64); ok {
+				value = int64(n)
+			}
+			if key != "free" && key != "total" {
+				properties = append(properties, fmt.Sprintf("%s=%v", key, value))
+			}
 		}
-		rows = append(rows, append(storeRow(s.Store), printable(s.Type), strconv.Itoa(s.Weight), printable(strings.Join(properties, " "))))
+		rows = append(rows, append(storeRow(s.Store), printable(s.Type), strconv.Itoa(s.Weight), spaceText(s, "free"), spaceText(s, "total"),
+			printable(strings.Join(properties, " "))))
 	}
 	return a.writeStoreTable(cmd, rows)
+}
+
+// spaceText writes a number of bytes among the properties, if the server knows it.
+func spaceText(s wire.StoreDetail, key string) string {
+	if n, ok := s.Properties[key].(float64); ok {
+		return bytesText(int64(n))
+	}
+	return "-"
 }
 
 func storeRow(s wire.Store) []string {
