@@ -330,23 +330,6 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}
 }
 
-func TestValuesKeepTheirText(t *testing.T) {
-	for _, text := range []string{"0B", "1B", "512MiB", "1TiB", "1000B", "3KiB"} {
-		var s Size
-		if err := s.UnmarshalText([]byte(text)); err != nil {
-			t.Error(err)
-		}
-		if got, _ := s.MarshalText(); string(got) != text {
-			t.Errorf("%s came back as %s", text, got)
-		}
-	}
-	for _, text := range []string{"", "MiB", "-1B", "1.5GiB", "99999999PiB", "1 furlong"} {
-		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q was taken for a size", text)
-		}
-	}
-}
-
 // TestTryEvents finds what a start would not survive, and makes no file.
 func TestTryEvents(t *testing.T) {
 	dir := t.TempDir()
