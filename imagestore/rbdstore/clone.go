@@ -57,7 +57,9 @@ func (s *Store) finishClone(ctx context.Context, pool *rbd.Pool, unnamed, name s
 		return err
 	}
 	if size != img.Size() {
-		err = img.Resize(ctx, size)
+		if err = img.Resize(ctx, size); errors.Is(err, rbd.ErrInvalid) {
+			err = image.Errorf(image.ErrInvalid, "An image of %d bytes is more than Ceph can make.", size)
+		}
 	}
 	if err = errors.Join(err, img.Close(ctx)); err != nil {
 		return err
@@ -75,8 +77,8 @@ func (s *Store) discardClone(ctx context.Context, pool *rbd.Pool, unnamed string
 func (s *Store) cloneFailure(err error, want image.NewClone) error {
 	var told error
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.Is(err, image.ErrInvalid):
+		return err
 	case errors.Is(err, rbd.ErrNoPool):
 		told = image.Errorf(image.ErrConflict, "The cluster of store %q has no pool %q.", s.id, want.Pool)
 	case errors.Is(err, rbd.ErrExists):
@@ -85,8 +87,8 @@ func (s *Store) cloneFailure(err error, want image.NewClone) error {
 		told = image.Errorf(image.ErrForbidden, "client.%s may not make images in pool %q. Give it the right: %s", s.user, want.Pool, s.capsCommand())
 	case errors.Is(err, rbd.ErrFull):
 		told = image.Errorf(image.ErrStoreFull, "There is no space left in pool %q.", want.Pool)
-	case errors.Is(err, rbd.ErrInvalid) && want.Size > 0:
-		told = image.Errorf(image.ErrInvalid, "An image of %d bytes is more than Ceph can make.", want.Size)
+	case errors.Is(err, rbd.ErrInvalid):
+		told = image.Errorf(image.ErrConflict, "The image in store %q cannot be cloned: its snapshot %s is not protected.", s.id, snapshot)
 	default:
 		return s.failure(err)
 	}

@@ -98,6 +98,9 @@ func TestClonesThatAreRefused(t *testing.T) {
 	loc := put(t, s, storetest.Random(1000))
 	gone := put(t, s, nil)
 	must(t, s.Delete(t.Context(), gone))
+	loose := put(t, s, nil)
+	_, err := c.RBD(t.Context(), "images", "snap", "unprotect", "images/"+imageOf(loose)+"@snap")
+	must(t, err)
 	cfg.User = "images"
 	poor := openStore(t, cfg)
 	for _, tt := range []struct {
@@ -111,6 +114,7 @@ func TestClonesThatAreRefused(t *testing.T) {
 		{s, loc, image.NewClone{Pool: "nothing"}, image.ErrConflict, `has no pool "nothing"`},
 		{s, loc, image.NewClone{Pool: "vms", Size: 999}, image.ErrInvalid, "the image has 1000"},
 		{s, loc, image.NewClone{Pool: "vms", Size: 1 << 60}, image.ErrInvalid, "more than Ceph can make"},
+		{s, loose, image.NewClone{Pool: "vms", Size: 1 << 30}, image.ErrConflict, "its snapshot snap is not protected"},
 		{s, gone, image.NewClone{Pool: "vms"}, image.ErrDataMissing, "no such image"},
 		{poor, loc, image.NewClone{Pool: "vms"}, image.ErrForbidden, "ceph auth caps client.images mon 'profile rbd' " +
 			"osd 'profile rbd pool=images, profile rbd pool=vms, profile rbd pool=small, profile rbd pool=nothing' mgr "},
@@ -123,7 +127,7 @@ func TestClonesThatAreRefused(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.Clone(ended, loc, image.NewClone{Pool: "vms", Name: "new"})
+	_, err = s.Clone(ended, loc, image.NewClone{Pool: "vms", Name: "new"})
 	wantError(t, "Clone with an ended context", err, context.Canceled)
 	if names := volumes(t, c, "vms"); len(names) > 0 {
 		t.Errorf("the pool holds %q", names)
