@@ -13,8 +13,11 @@ const (
 	perBlock  = 16
 )
 
-// A blockKey names a block of an image. An image's number is never used twice, and its data never changes.
-type blockKey struct{ image, index int64 }
+// A blockKey names a block of data that has a number.
+type blockKey struct {
+	data  uint64
+	index int64
+}
 
 // A block is the place of blockSize bytes of an image, or of fewer at its end. The Cache's mutex guards it.
 type block struct {

@@ -94,10 +94,10 @@ func namelessFile(dir string) (*os.File, error) {
 // Close gives the space back.
 func (c *Cache) Close() error { return c.file.Close() }
 
-// Reader returns a Reader over below, the data of the image with that number, whose blocks are kept for all readers of the
-// image. Closing it closes below. It knows its extents if below does.
-func (c *Cache) Reader(image int64, below imagestore.Reader) imagestore.Reader {
-	r := &reader{Reader: below, cache: c, image: image, size: below.Size()}
+// Reader returns a Reader over below, data that never changes and has the number for ever, whose blocks are kept for all its readers.
+// Closing it closes below. It knows its extents if below does.
+func (c *Cache) Reader(number uint64, below imagestore.Reader) imagestore.Reader {
+	r := &reader{Reader: below, cache: c, data: number, size: below.Size()}
 	if extents, ok := below.(imagestore.ExtentReader); ok {
 		return struct {
 			*reader

@@ -37,7 +37,7 @@ func TestModel(t *testing.T) {
 		for i := range rapid.IntRange(1, 3).Draw(rt, "images") {
 			size := rapid.OneOf(rapid.IntRange(0, 3*granule), rapid.IntRange(0, 20*blockSize)).Draw(rt, "size")
 			images = append(images, newRemote(size))
-			readers = append(readers, c.Reader(int64(i+1), images[i]))
+			readers = append(readers, c.Reader(uint64(i+1), images[i]))
 		}
 		for range rapid.IntRange(1, 60).Draw(rt, "reads") {
 			file.read, file.write, file.flip = nil, nil, false
@@ -215,7 +215,7 @@ func TestScanLeavesWhatIsUsed(t *testing.T) {
 	const fits = 100 // blocks
 	c := open(t, sized(fits))
 	used, large, later := newRemote(80*blockSize), newRemote(10*fits*blockSize), newRemote(80*blockSize)
-	readAll := func(image int64, data *remote, step int64) (fetched int64) {
+	readAll := func(image uint64, data *remote, step int64) (fetched int64) {
 		r := c.Reader(image, data)
 		for off := int64(0); off < data.Size(); off += step {
 			want(t, r, data.data, off, step)
@@ -252,7 +252,7 @@ func TestReadersOfEverything(t *testing.T) {
 	data := newRemote(64*blockSize + 33)
 	var readers sync.WaitGroup
 	for i := range 40 {
-		r := c.Reader(1+int64(i%2), data)
+		r := c.Reader(1+uint64(i%2), data)
 		random := rand.New(rand.NewPCG(1, uint64(i)))
 		readers.Go(func() {
 			for range 60 {

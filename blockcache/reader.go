@@ -10,11 +10,11 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 )
 
-// A reader is an imagestore.Reader of one image.
+// A reader is an imagestore.Reader of one copy of an image.
 type reader struct {
 	imagestore.Reader // below
 	cache             *Cache
-	image             int64
+	data              uint64 // its number
 	size              int64
 }
 
@@ -73,7 +73,7 @@ func (r *reader) readSome(ctx context.Context, p []byte, off int64) (int, error)
 }
 
 // key returns the key of the block that holds a granule of the image.
-func (r *reader) key(at int64) blockKey { return blockKey{r.image, at / perBlock} }
+func (r *reader) key(at int64) blockKey { return blockKey{r.data, at / perBlock} }
 
 // A held is a run of granules that the cache has, and keeps until release.
 type held struct {

@@ -128,12 +128,12 @@ func (t treeSource) LabelByEntry(ctx context.Context, kind fusefs.LabelKind, pro
 }
 
 func (t treeSource) Open(ctx context.Context, number int64) (fusefs.Reader, error) {
-	r, err := t.Tree.Open(ctx, number)
+	r, loc, err := t.Tree.Open(ctx, number)
 	if err != nil {
 		return nil, err
 	}
 	if _, inFile := r.(imagestore.FileReader); !inFile && t.cache != nil {
-		r = t.cache.Reader(number, r)
+		r = t.cache.Reader(copyNumber(number, loc), r)
 	}
 	return fuseReader(r), nil
 }

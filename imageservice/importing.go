@@ -56,7 +56,8 @@ func (s *Service) OpenStaged(ctx context.Context, img *image.Image) (imagestore.
 
 // OpenImported opens the best copy of the image's data.
 func (s *Service) OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error) {
-	return s.openData(ctx, img, nil)
+	r, _, err := s.openData(ctx, img, nil)
+	return r, err
 }
 
 // Judged reports whether the data of an image was looked at when it came. What was adopted, or lies in a store that takes no data, was

@@ -17,7 +17,7 @@ func TestAnImageInUseIsNotDeleted(t *testing.T) {
 	svc := open(t, t.TempDir(), nil)
 	s := session{svc.As(admin)}
 	img := active(t, s, "disk", "data")
-	r, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number)
+	r, _, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestAnImageInUseIsNotDeleted(t *testing.T) {
 	if err := s.Delete(t.Context(), img.ID); err != nil {
 		t.Errorf("deleting it when it is closed: %v", err)
 	}
-	if _, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number); !errors.Is(err, image.ErrNotFound) {
+	if _, _, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number); !errors.Is(err, image.ErrNotFound) {
 		t.Errorf("opening a deleted image: %v", err)
 	}
 }
@@ -44,7 +44,7 @@ func TestTrashKeepsTheDataUntilItIsClosed(t *testing.T) {
 	svc := openOn(t, openDB(t, dir), dir, nil, true)
 	s := session{svc.As(admin)}
 	img := active(t, s, "disk", "data")
-	r, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number)
+	r, _, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestOpenWhileTheMountHearsOfADeletion(t *testing.T) {
 	var img *image.Image
 	svc.Follow(func(ctx context.Context, _ int64) error {
 		if img != nil {
-			if _, err := svc.Tree(imageservice.TreeConfig{}).Open(ctx, img.Number); !errors.Is(err, image.ErrNotFound) {
+			if _, _, err := svc.Tree(imageservice.TreeConfig{}).Open(ctx, img.Number); !errors.Is(err, image.ErrNotFound) {
 				t.Errorf("Open = %v, want %v", err, image.ErrNotFound)
 			}
 		}

@@ -55,34 +55,34 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (_ *D
 	case img.Status != image.Active && img.Status != image.Deactivated:
 		return nil, image.ErrNoData
 	}
-	r, err := s.svc.openData(ctx, img, opts.Prefer)
+	r, _, err := s.svc.openData(ctx, img, opts.Prefer)
 	if err != nil {
 		return nil, err
 	}
 	return &Data{Image: img, Reader: r, session: s}, nil
 }
 
-// openData tries the image's locations, the best first. Errors: image.ErrStoreOffline when a copy may be reached later,
+// openData tries the image's locations, the best first, and returns which it is. Errors: image.ErrStoreOffline when a copy may be reached later,
 // image.ErrDataMissing, image.ErrNotFound when the image was deleted meanwhile.
-func (s *Service) openData(ctx context.Context, img *image.Image, prefer []string) (imagestore.Reader, error) {
+func (s *Service) openData(ctx context.Context, img *image.Image, prefer []string) (imagestore.Reader, image.Location, error) {
 	failed := error(image.Errorf(image.ErrDataMissing, "The data of image %s is missing: it lies in no store.", img.ID))
 	for i, loc := range s.stores.Order(img.Locations, prefer) {
 		r, err := s.openLocation(ctx, img, loc)
 		if err == nil {
-			return r, nil
+			return r, loc, nil
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, image.Location{}, ctx.Err()
 		}
 		if err := s.stillThere(ctx, img); err != nil {
-			return nil, err
+			return nil, image.Location{}, err
 		}
 		s.log.ErrorContext(ctx, "image data cannot be read", "image_id", img.ID, "store", loc.Store, "error", err)
 		if i == 0 || errors.Is(err, image.ErrStoreOffline) && !errors.Is(failed, image.ErrStoreOffline) {
 			failed = explain(img.ID, loc.Store, err)
 		}
 	}
-	return nil, failed
+	return nil, image.Location{}, failed
 }
 
 // stillThere tells whether data is missing because the image was deleted. Errors: image.ErrNotFound.
@@ -153,30 +153,32 @@ func (s *Service) keepToItself(img *image.Image) error {
 	return nil
 }
 
-// openHeld opens the data of an active image and marks the image as in use until the Reader is closed.
-func (s *Service) openHeld(ctx context.Context, number int64) (imagestore.Reader, error) {
+// openHeld opens the data of an active image, at the location that it returns, and marks the image as in use until the Reader is closed.
+func (s *Service) openHeld(ctx context.Context, number int64) (r imagestore.Reader, loc image.Location, err error) {
 	if err := s.holds.hold(ctx, number); err != nil {
-		return nil, err
+		return nil, loc, err
 	}
+	defer func() {
+		if err != nil {
+			s.holds.release(number)
+		}
+	}()
 	var img *image.Image
-	err := s.db.View(ctx, func(tx metadata.Tx) (err error) {
+	err = s.db.View(ctx, func(tx metadata.Tx) (err error) {
 		img, err = tx.ImageByNumber(number)
 		if err == nil && img.Status != image.Active {
 			err = image.ErrNotFound
 		}
 		return err
 	})
-	if err != nil {
-		s.holds.release(number)
-		return nil, err
+	if err == nil {
+		err = s.keepToItself(img)
 	}
-	var r imagestore.Reader
-	if err = s.keepToItself(img); err == nil {
-		r, err = s.openData(ctx, img, nil)
+	if err == nil {
+		r, loc, err = s.openData(ctx, img, nil)
 	}
 	if err != nil {
-		s.holds.release(number)
-		return nil, err
+		return nil, loc, err
 	}
-	return hold(r, func() { s.holds.release(number) }), nil
+	return hold(r, func() { s.holds.release(number) }), loc, nil
 }

@@ -68,7 +68,8 @@ func TestOtherCopiesAreTried(t *testing.T) {
 		{ID: "local", Store: openFiles(t, "local", filepath.Join(dir, "images")), Default: true, Local: true},
 		{ID: "second", Store: second},
 	}
-	s := session{openWith(t, imageservice.Config{DB: db}, entries...).As(admin)}
+	svc := openWith(t, imageservice.Config{DB: db}, entries...)
+	s := session{svc.As(admin)}
 	img := active(t, s, "disk", "data")
 	copied, err := second.Put(t.Context(), imagestore.Object{ImageID: img.ID, Name: string(img.ID)}, storetest.NewSource([]byte("data"), 4))
 	if err != nil {
@@ -83,6 +84,11 @@ func TestOtherCopiesAreTried(t *testing.T) {
 	}
 	if got, err := s.Download(t.Context(), img.ID); string(got) != "data" {
 		t.Errorf("Download with one copy lost = %q, %v", got, err)
+	}
+	if r, loc, err := svc.Tree(imageservice.TreeConfig{}).Open(t.Context(), img.Number); err != nil || loc.URL != copied.URL {
+		t.Errorf("the mount opens the data at %v, %v, want %v", loc, err, copied)
+	} else {
+		r.Close()
 	}
 	s = session{openWith(t, imageservice.Config{DB: db}, entries[0]).As(admin)}
 	checkLost(t, s, img.ID, image.ErrStoreOffline, "cannot be reached", `"second"`) // it may come back

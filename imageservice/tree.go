@@ -147,10 +147,10 @@ func (t *Tree) in(ctx context.Context, dir TreeDir, fn func(metadata.Tx, metadat
 	})
 }
 
-// Open returns an image's bytes and marks it as in use until they are closed. Whatever becomes of the image, they stay
+// Open returns an image's bytes, those at the location, and marks it as in use until they are closed. Whatever becomes of the image, they stay
 // readable until then. Errors: image.ErrNotFound, image.ErrDataMissing, image.ErrStoreOffline, image.ErrForbidden for what would not be
 // safe to open.
-func (t *Tree) Open(ctx context.Context, number int64) (imagestore.Reader, error) {
+func (t *Tree) Open(ctx context.Context, number int64) (imagestore.Reader, image.Location, error) {
 	return t.svc.openHeld(ctx, number)
 }
 
