@@ -282,6 +282,18 @@ func (d *Disk) run(ctx context.Context, off, n int64) (run, error) {
 
 // finish does the pieces of a read that is at n when they are done. It returns err, or that of the first piece that fails.
 func (d *Disk) finish(ctx context.Context, p []byte, pieces []piece, n int, err error) (int, error) {
+	if len(pieces) > 1 && len(p) >= parallelFrom {
+		return d.finishParallel(ctx, p, append([]piece(nil), pieces...), n, err) // the caller's can stay on its stack
+	}
+	for _, at := range pieces {
+		if err := d.do(ctx, p, at); err != nil {
+			return at.off, err
+		}
+	}
+	return n, err
+}
+
+func (d *Disk) finishParallel(ctx context.Context, p []byte, pieces []piece, n int, err error) (int, error) {
 	errs := make([]error, len(pieces))
 	var next atomic.Int64
 	var failed atomic.Bool
@@ -297,10 +309,8 @@ func (d *Disk) finish(ctx context.Context, p []byte, pieces []piece, n int, err 
 		}
 	}
 	var others sync.WaitGroup
-	if len(p) >= parallelFrom {
-		for range min(parallelReads, len(pieces)) - 1 {
-			others.Go(work)
-		}
+	for range min(parallelReads, len(pieces)) - 1 {
+		others.Go(work)
 	}
 	work()
 	others.Wait()

@@ -36,35 +36,29 @@ func TestQCOW2Disk(t *testing.T) {
 	}
 }
 
-// packedBomb returns a mebibyte of zeros, compressed.
-func packedBomb(t *testing.T) []byte {
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Write(make([]byte, 1<<20))
-	w.Close()
-	return b.Bytes()
+// A hostileQCOW2 is an image that contradicts itself.
+type hostileQCOW2 struct {
+	name    string
+	options formattest.QCOW2Options
+	edit    func(f []byte) []byte // what it makes of an image that does not
+	opens   bool
+	reads   bool // the first cluster
 }
 
-// What contradicts itself is refused, or those parts of it are that do, and soon. Nothing is taken for granted that a file
-// says of its size.
-func TestHostileQCOW2(t *testing.T) {
+func (h hostileQCOW2) file() []byte {
+	file, _ := formattest.QCOW2Disk(h.options)
+	return h.edit(file)
+}
+
+func hostileQCOW2s(t testing.TB) []hostileQCOW2 {
 	const size = 512 // of a cluster
 	put64 := binary.BigEndian.PutUint64
 	l2 := func(f []byte, cluster int, e uint64) { put64(f[formattest.QCOW2L2*size+cluster*8:], e) }
 	// packedEntry leads to n sectors of compressed data.
 	packedEntry := func(at, n int) uint64 { return 1<<62 | uint64(n-1)<<61 | uint64(at) }
-	bomb := packedBomb(t)
+	bomb := deflated(t, make([]byte, 1<<20), flate.BestCompression)
 	var smallest formattest.QCOW2Options
-	for _, tt := range []struct {
-		name    string
-		options formattest.QCOW2Options
-		edit    func(f []byte) []byte
-		opens   bool
-		reads   bool // the first cluster
-	}{
+	return []hostileQCOW2{
 		{"nothing but a header", smallest, func(f []byte) []byte { return f[:112] }, false, false},
 		{"a first table of 2^32 entries", smallest, func(f []byte) []byte { return formattest.Put32(f, 36, 1<<32-1) }, false, false},
 		{"a first table that is too short", smallest, func(f []byte) []byte { return formattest.Put32(f, 36, 0) }, false, false},
@@ -138,10 +132,15 @@ func TestHostileQCOW2(t *testing.T) {
 		{"parts of nothing", formattest.QCOW2Options{Extended: true}, func(f []byte) []byte {
 			return formattest.Put64(f, formattest.QCOW2L2<<14, 0)
 		}, true, false},
-	} {
+	}
+}
+
+// What contradicts itself is refused, or those parts of it are that do, and soon. Nothing is taken for granted that a file
+// says of its size.
+func TestHostileQCOW2(t *testing.T) {
+	for _, tt := range hostileQCOW2s(t) {
 		t.Run(tt.name, func(t *testing.T) {
-			file, _ := formattest.QCOW2Disk(tt.options)
-			file = tt.edit(file)
+			file := tt.file()
 			err := usesLittle(t, func() error {
 				d, err := Open(t.Context(), bytesSource(file), QCOW2, NewCache(1<<20))
 				if (err == nil) != tt.opens {
@@ -151,7 +150,7 @@ func TestHostileQCOW2(t *testing.T) {
 					return err
 				}
 				defer d.Close()
-				_, err = d.ReadAt(t.Context(), make([]byte, size), 0)
+				_, err = d.ReadAt(t.Context(), make([]byte, 512), 0)
 				if (err == nil) != tt.reads {
 					t.Errorf("ReadAt = %v, want it to read: %v", err, tt.reads)
 				}
@@ -233,6 +232,11 @@ func FuzzQCOW2Disk(f *testing.F) {
 	for _, options := range qcow2Kinds {
 		if options.ClusterBits <= 12 {
 			file, _ := formattest.QCOW2Disk(options)
+			f.Add(file)
+		}
+	}
+	for _, h := range hostileQCOW2s(f) {
+		if file := h.file(); len(file) < 1<<16 {
 			f.Add(file)
 		}
 	}
