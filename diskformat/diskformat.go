@@ -1,6 +1,7 @@
 // Package diskformat recognises the format of a disk image in bytes that may be hostile, reads from its header what a
-// guest will see, and finds what makes it unsafe to hand to a hypervisor. It imports nothing of ours. Start reading at
-// Inspector, which looks, and Rules, which judges; a format is a file with an examiner.
+// guest will see, finds what makes it unsafe to hand to a hypervisor, and reads it as the disk that a guest sees. It imports
+// nothing of ours. Start reading at Inspector, which looks, Rules, which judges, and Open, which returns a Disk; a format is a
+// file with an examiner, and those that are disks have one with a layout.
 package diskformat
 
 import "slices"
