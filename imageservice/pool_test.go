@@ -11,6 +11,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/imagestore/faultstore"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 )
 
@@ -80,6 +81,35 @@ func TestSweepRemovesWhatAnUploadLeft(t *testing.T) {
 		t.Errorf("Sweep = %v, and %v is left", err, pool.URLs())
 	}
 	checkStatus(t, s, id, image.Queued)
+}
+
+// TestFaultsBesideDataOfOthers fails every single step of an upload whose object's name is taken, or is not, and then sweeps.
+func TestFaultsBesideDataOfOthers(t *testing.T) {
+	for _, theirs := range []bool{true, false} {
+		for _, when := range []faultstore.When{faultstore.Before, faultstore.After} {
+			for n, fired := 1, true; fired; n++ {
+				pool, dir := storetest.NewPool("pool"), t.TempDir()
+				faulty := faultstore.New(pool, n, when)
+				svc := openWith(t, imageservice.Config{DB: openDB(t, dir)}, imagestore.Entry{ID: "pool", Store: faulty, Default: true})
+				s := session{svc.As(admin)}
+				id := queued(t, s).ID
+				var want []string
+				if theirs {
+					want = append(want, pool.Publish(string(id), "theirs"))
+				}
+				if err := send(t, s, id, "ours"); err == nil && !theirs {
+					want = append(want, "pool://"+string(id))
+				}
+				for range 2 { // the fault may be in the first one
+					_ = svc.Sweep(t.Context(), anyStore)
+				}
+				if got := pool.URLs(); !slices.Equal(got, want) {
+					t.Errorf("call %d of the store fails, %v, data of others: %v: it holds %v, want %v", n, when, theirs, got, want)
+				}
+				fired = faulty.Fired()
+			}
+		}
+	}
 }
 
 // TestClonesKeepALocation that an edit would remove.

@@ -82,8 +82,8 @@ func (p *Pool) List(ctx context.Context) ([]string, error) {
 	return in(ctx, p, "list pool "+p.name, rbd.GetImageNames)
 }
 
-// Rename gives an image another name, in one step for all who look for either. Errors: ErrNotFound, ErrExists when another
-// image has that name.
+// Rename gives an image another name, in one step for all who look for either. Close the image before: librbd aborts the process when
+// one that it has open for writing is renamed. Errors: ErrNotFound, ErrExists when another image has that name.
 func (p *Pool) Rename(ctx context.Context, from, to string) error {
 	return p.do(ctx, "rename image "+from+" to "+to, func(io *rados.IOContext) error { return rbd.GetImage(io, from).Rename(to) })
 }

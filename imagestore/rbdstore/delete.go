@@ -194,7 +194,10 @@ func dropSnapshots(ctx context.Context, img *rbd.Image) error {
 
 // trash moves an image to the trash, with the note by which emptyTrash knows it.
 func (s *Store) trash(ctx context.Context, img *rbd.Image, name string) error {
-	err := img.Note(ctx, noteDeleted, noted)
+	id, err := img.ID(ctx)
+	if err == nil {
+		err = img.Note(ctx, noteDeleted, id)
+	}
 	if err == nil {
 		err = img.Close(ctx)
 	}

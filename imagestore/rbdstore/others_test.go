@@ -26,9 +26,14 @@ func TestOthersInThePool(t *testing.T) {
 	must(t, c.GlanceImage(t.Context(), finished.Name, data))
 	must(t, c.HalfGlanceImage(t.Context(), half.Name, data))
 	must(t, c.HalfGlanceImage(t.Context(), trashed.Name, data))
-	_, err := c.RBD(t.Context(), "images", "trash", "mv", "images/"+trashed.Name)
+	_, err := c.RBD(t.Context(), "images", "image-meta", "set", "images/"+trashed.Name, noteDeleted, "the id of an image of which it is a clone")
+	must(t, err)
+	_, err = c.RBD(t.Context(), "images", "trash", "mv", "images/"+trashed.Name)
 	must(t, err)
 	must(t, s.pool.Create(t.Context(), uploadPrefix+begun.Upload, 1<<20, 1<<20)) // as one that is just beginning
+	ending := uploadPrefix + "ending"
+	must(t, s.pool.Create(t.Context(), ending, 1<<20, 1<<20))
+	finish(t, s, ending)
 	for _, obj := range []imagestore.Object{finished, half} {
 		_, err := s.Put(t.Context(), obj, storetest.NewSource([]byte("other"), 10))
 		var written *image.Error
@@ -57,8 +62,8 @@ func TestOthersInThePool(t *testing.T) {
 	}
 	_, err = c.RBD(t.Context(), "images", "trash", "rm", "--no-progress", "images/"+list[0].ID)
 	must(t, err)
-	if removed, err := s.Sweep(t.Context()); removed != 1 || err != nil {
-		t.Errorf("Sweep = %d, %v, want that what just began before the last one is gone", removed, err)
+	if removed, err := s.Sweep(t.Context()); removed != 2 || err != nil {
+		t.Errorf("Sweep = %d, %v, want that what had just begun or ended before the last one is gone", removed, err)
 	}
 }
 

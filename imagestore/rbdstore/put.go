@@ -14,11 +14,10 @@ import (
 	"github.com/vitrine-image/vitrine/rbd"
 )
 
-// The notes that images carry.
+// The notes that images carry. librbd copies them to clones, so the name or the id of the image must fit, too.
 const (
-	noteUpload  = "vitrine_upload"  // the upload that made it, for ever: what others made has none
-	noteDeleted = "vitrine_deleted" // in the trash, to be removed when nobody uses it
-	noted       = "yes"
+	noteUpload  = "vitrine_upload"  // the upload that made it, for ever
+	noteDeleted = "vitrine_deleted" // its own id: it is in the trash, to be removed when nobody uses it
 )
 
 // uploadPrefix begins the name of an image while it is written; that of its upload follows.
@@ -148,7 +147,7 @@ func (w *writer) publish(ctx context.Context) error {
 		func() error { return w.img.Snapshot(ctx, snapshot) },
 		func() error { return w.img.Protect(ctx, snapshot) },
 		func() error { return w.verify(ctx) },
-		func() error { return w.img.Close(ctx) },
+		func() error { return w.img.Close(ctx) }, // librbd aborts the process when an image that it has open is renamed
 	} {
 		if err := step(); err != nil {
 			return w.store.failure(err)

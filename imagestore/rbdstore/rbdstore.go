@@ -62,7 +62,7 @@ type Store struct {
 	ahead      chan struct{} // a token for each block read ahead
 
 	sweeping sync.Mutex      // held by the sweep
-	suspects map[string]bool // images that it found without a note, see isLeft, and unfinished clones
+	suspects map[string]bool // images that it may not remove yet, see isLeft, and unfinished clones
 
 	mu       sync.Mutex
 	fsid     string // "" while unknown

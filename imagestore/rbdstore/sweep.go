@@ -48,8 +48,8 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 // SweepEvery implements imagestore.Recurrent.
 func (s *Store) SweepEvery() time.Duration { return time.Hour }
 
-// isLeft tells whether nobody writes an image any more. One without its note may have been made this moment, and its writer be about to
-// watch it: it is a suspect until the next sweep.
+// isLeft tells whether nobody writes an image any more. One without its note may have been made this moment, and one with its snapshot
+// be about to get its name: nobody watches it then, and it is a suspect until the next sweep.
 func (s *Store) isLeft(ctx context.Context, name string, suspect bool) (bool, error) {
 	img, err := s.pool.Open(ctx, name, "", rbd.Unnoticed)
 	if errors.Is(err, rbd.ErrNotFound) {
@@ -64,9 +64,13 @@ func (s *Store) isLeft(ctx context.Context, name string, suspect bool) (bool, er
 		return false, err
 	}
 	upload, err := img.Noted(ctx, noteUpload)
-	if upload == "" && err == nil && !suspect {
+	if err != nil {
+		return false, err
+	}
+	snapshots, err := img.Snapshots(ctx)
+	if (upload == "" || len(snapshots) > 0) && !suspect {
 		s.suspects[name] = true
-		return false, nil
+		return false, err
 	}
 	return err == nil, err
 }
@@ -97,7 +101,7 @@ func (s *Store) removeTrashed(ctx context.Context, id string) (gone bool, err er
 	}
 	defer img.Close(ctx)
 	text, err := img.Noted(ctx, noteDeleted)
-	if err != nil || text == "" {
+	if err != nil || text != id {
 		return false, err
 	}
 	others, own, err := img.Watchers(ctx)

@@ -3,7 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
-	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -151,7 +151,7 @@ func testLocate(t *testing.T, s suite) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if after := s.Locate(obj); fmt.Sprint(after) != fmt.Sprint(loc) || fmt.Sprint(before) != fmt.Sprint(loc) {
+		if after := s.Locate(obj); !reflect.DeepEqual(after, loc) || !reflect.DeepEqual(before, loc) {
 			t.Errorf("Locate = %v before the Put and %v after it, want Put's %v", before, after, loc)
 		}
 	}
@@ -163,7 +163,7 @@ func testOthers(t *testing.T, s suite) {
 	obj, loc := s.put(t, data)
 	late := obj
 	late.Upload = NewObject().Upload
-	if fmt.Sprint(s.Locate(late)) == fmt.Sprint(loc) {
+	if reflect.DeepEqual(s.Locate(late), loc) {
 		t.Skip("nobody else keeps data in this store")
 	}
 	if _, err := s.Put(t.Context(), late, NewSource([]byte("other"), 10)); !errors.Is(err, image.ErrConflict) {
@@ -193,7 +193,7 @@ func testReopen(t *testing.T, s suite) {
 	obj, loc := s.put(t, data)
 	again := suite{Factory: s.Factory, Writer: s.Reopen(t, s.Writer)}
 	again.check(t, loc, data)
-	if got := again.Locate(obj); fmt.Sprint(got) != fmt.Sprint(loc) {
+	if got := again.Locate(obj); !reflect.DeepEqual(got, loc) {
 		t.Errorf("Locate = %v, want %v", got, loc)
 	}
 }
