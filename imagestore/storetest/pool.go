@@ -56,12 +56,13 @@ func (p *Pool) URLs() []string {
 	return slices.Sorted(maps.Keys(p.pieces))
 }
 
-// at returns what a location is about.
+// at returns what a location is about: whatever has the name, if it has no version.
 func (p *Pool) at(loc image.Location) (piece, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found, ok := p.pieces[loc.URL]
-	if !ok || loc.Store != p.id || found.version != loc.Metadata[image.MetadataVersion] {
+	version := loc.Metadata[image.MetadataVersion]
+	if !ok || loc.Store != p.id || version != "" && version != found.version {
 		return found, fmt.Errorf("store %s: %w", p.id, image.ErrDataMissing)
 	}
 	return found, nil
