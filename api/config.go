@@ -43,7 +43,7 @@ type Config struct {
 
 	// CacheMaxAge is how long caches in between may keep the data of public images.
 	CacheMaxAge time.Duration
-	// Sendfile sends data that lies in a local file by sendfile(2) instead of copying it.
+	// Sendfile sends data that lies in a local file by sendfile(2) instead of copying it, where there is no TLS.
 	Sendfile bool
 	// StallTimeout is how long a client may neither send nor take anything worth the name; 0 is one minute.
 	StallTimeout time.Duration
