@@ -56,13 +56,19 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 		code = http.StatusPartialContent
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.offset, part.offset+part.length-1, size))
 	}
-	w.WriteHeader(code)
 	response := w.(*response)
+	response.begin = code // when something was read: a store may only now find out that it is offline
 	paceData(response, r)
 	before := response.bytes
 	err = s.send(response, r, data.Reader, part.offset, part.length)
 	data.Sent(r.Context(), response.bytes-before, part.length, err)
-	return err
+	if err != nil {
+		h.Del("Content-Range")
+		h.Del("Accept-Ranges")
+		return err
+	}
+	response.beginBody() // also of no bytes
+	return nil
 }
 
 // preferredStores returns the stores that the client would like the data to come from.

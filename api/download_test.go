@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -139,6 +141,30 @@ func TestCacheControl(t *testing.T) {
 		if got := res.Header().Get("Cache-Control"); res.Code != 200 || got != tt.want {
 			t.Errorf("%s, %s, token %q: %d, Cache-Control %q, want %q", tt.img.Visibility, tt.img.Status, tt.token, res.Code, got, tt.want)
 		}
+	}
+}
+
+// TestDownloadThatCannotBegin is answered with an error, and not cut off, when the first read fails.
+func TestDownloadThatCannotBegin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := newFake()
+	id := f.add(image.Image{Owner: "p1"}, "data")
+	f.opened = func() (*fileReader, error) {
+		r, err := openFile(path)
+		r.Close() // so that every read fails
+		return r, err
+	}
+	res := do(newHandler(t, f), request{"GET", "/v2/images/" + string(id) + "/file", http.Header{"Range": {"bytes=1-2"}}, ""})
+	for _, name := range []string{"Content-Range", "Accept-Ranges", "ETag", "Content-MD5"} {
+		if got := res.Header().Get(name); got != "" {
+			t.Errorf("%s: %s stands beside the error", name, got)
+		}
+	}
+	if res.Code != 500 {
+		t.Errorf("a download whose first read fails = %d, want 500", res.Code)
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ type response struct {
 	deadline deadline
 	stall    time.Duration
 	body     *requestBody // of the request, nil when there is none
+	begin    int          // the status with which the first bytes come, 0 for 200
 	status   int          // 0 until the header is written
 	bytes    int64        // of the body
 
@@ -57,10 +59,15 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *response) Write(p []byte) (int, error) {
+// beginBody writes the header before the first bytes.
+func (w *response) beginBody() {
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(cmp.Or(w.begin, http.StatusOK))
 	}
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	w.beginBody()
 	if w.limiter == nil {
 		return w.write(p)
 	}
@@ -86,9 +93,7 @@ func (w *response) write(p []byte) (int, error) {
 
 // ReadFrom sends src. The deadline is for all of it, so src should be short; a limited number of bytes is paced.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
+	w.beginBody()
 	if part, ok := src.(*io.LimitedReader); ok && w.limiter != nil {
 		if err := w.pace(part.N); err != nil {
 			return 0, err
