@@ -207,9 +207,14 @@ func (c *Cluster) release(s *session) {
 
 // judge looks at an error of a call. A session that the cluster has shut out never works again: the next call gets a new one.
 func (c *Cluster) judge(s *session, err error) error {
-	if !errors.Is(err, ErrBlocklisted) {
-		return err
+	if errors.Is(err, ErrBlocklisted) {
+		c.retire(s)
 	}
+	return err
+}
+
+// retire lets the next call connect anew. The session ends when nobody uses it any more.
+func (c *Cluster) retire(s *session) {
 	c.mu.Lock()
 	current := c.session == s
 	if current {
@@ -219,7 +224,6 @@ func (c *Cluster) judge(s *session, err error) error {
 	if current {
 		c.release(s)
 	}
-	return err
 }
 
 // pool returns the context of a pool, made once for each session.

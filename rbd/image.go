@@ -4,6 +4,7 @@ package rbd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -179,7 +180,12 @@ func with[T any](ctx context.Context, i *Image, act string, fn func(*rbd.Image) 
 			return none, ErrClosed
 		}
 		v, err := fn(i.img)
-		return v, c.judge(i.session, named(act+" "+i.String(), err, ErrNotFound))
+		err = c.judge(i.session, named(act+" "+i.String(), err, ErrNotFound))
+		if i.mode == Writable && errors.Is(err, ErrReadOnly) {
+			// Its lock is held by a handle that this client closed while the cluster was away. Another client can break it.
+			c.retire(i.session)
+		}
+		return v, err
 	}, func() {}, nil)
 }
 
