@@ -94,6 +94,7 @@ func (s *Store) remove(ctx context.Context, name, version string) error {
 	}
 	if uploading && others+own > 1 {
 		// Its writer has died, but holds it for half a minute more: anything done to it would wait for that.
+		s.unfinished.Store(true)
 		s.log.Info("left an unfinished image for the sweep", "path", s.path(name))
 		return nil
 	}

@@ -44,7 +44,7 @@ func (s *Store) Put(ctx context.Context, obj imagestore.Object, src imagestore.S
 		err = w.publish(ctx)
 	}
 	if err != nil {
-		w.discard(ctx)
+		w.discard(ctx, err)
 		return image.Location{}, err
 	}
 	return s.location(fsid, obj), nil
@@ -69,7 +69,7 @@ func (s *Store) begin(ctx context.Context, obj imagestore.Object, size int64) (*
 		err = img.Note(whole, noteUpload, obj.Upload)
 	}
 	if err != nil {
-		w.discard(ctx)
+		w.discard(ctx, err)
 		return nil, s.failure(err)
 	}
 	return w, nil
@@ -176,17 +176,24 @@ func (w *writer) verify(ctx context.Context) error {
 	return img.Close(ctx)
 }
 
-// discard removes the image of a failed write. If the cluster is away, a sweep does it later.
-func (w *writer) discard(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx)
+// discard removes the image of a write that failed with cause. If the cluster is away, a sweep does it later, and nobody waits for one
+// timeout after the other.
+func (w *writer) discard(ctx context.Context, cause error) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	away := errors.Is(cause, rbd.ErrAway)
+	if away {
+		stop() // it closes by itself
+	}
 	var err error
 	if w.img != nil {
 		err = w.img.Close(ctx) // ends when no call can write to the image any more
 	}
-	if err == nil {
+	if err == nil && !away {
 		err = w.store.discard(ctx, w.object.Name, w.object.Upload) // it may have its name, and nobody was told
 	}
-	if err != nil {
-		w.store.log.Warn("could not remove the image of a failed write", "path", w.store.path(w.name), "error", err)
+	if err != nil || away {
+		w.store.unfinished.Store(true)
+		w.store.log.Warn("could not remove the image of a failed write", "path", w.store.path(w.name), "error", cmp.Or(err, cause))
 	}
 }

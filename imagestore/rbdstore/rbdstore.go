@@ -58,6 +58,7 @@ type Store struct {
 	cluster    *rbd.Cluster
 	pool       *rbd.Pool
 	images     cache
+	unfinished atomic.Bool   // images of uploads may lie in the pool
 	unnoticed  atomic.Bool   // the user may only read, so images are opened without a watch
 	ahead      chan struct{} // a token for each block read ahead
 

@@ -27,6 +27,7 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	before := s.suspects
 	s.suspects = map[string]bool{}
 	var failed []error
+	remain := false
 	for _, name := range names {
 		if !strings.HasPrefix(name, uploadPrefix) {
 			continue
@@ -34,19 +35,29 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 		left, err := s.isLeft(ctx, name, before[name])
 		if left && err == nil {
 			err = s.remove(ctx, name, "")
-			removed++
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			failed = append(failed, s.failure(err))
+		case left:
+			removed++
+		default:
+			remain = true
 		}
 	}
+	s.unfinished.Store(remain)
 	n, err := s.emptyTrash(ctx)
 	m, cloneErr := s.sweepClones(ctx, before)
 	return removed + n + m, errors.Join(append(failed, err, cloneErr)...)
 }
 
-// SweepEvery implements imagestore.Recurrent.
-func (s *Store) SweepEvery() time.Duration { return time.Hour }
+// SweepEvery implements imagestore.Recurrent: soon while there is something that was left by a writer, or is being written.
+func (s *Store) SweepEvery() time.Duration {
+	if s.unfinished.Load() {
+		return time.Minute
+	}
+	return time.Hour
+}
 
 // isLeft tells whether nobody writes an image any more. One without its note may have been made this moment, and one with its snapshot
 // be about to get its name: nobody watches it then, and it is a suspect until the next sweep.
