@@ -286,6 +286,15 @@ func (c *Ceph) GlanceImage(ctx context.Context, name string, data []byte) error 
 	return err
 }
 
+// SetFull sets of how much of its space the OSD says that it is full. It and its clients know some seconds later.
+func (c *Ceph) SetFull(ctx context.Context, ratio float64) error {
+	var commands []string
+	for _, kind := range []string{"nearfull", "backfillfull", "full"} { // the highest counts
+		commands = append(commands, fmt.Sprintf("osd set-%s-ratio %g", kind, ratio))
+	}
+	return c.commands(ctx, commands)
+}
+
 // commands gives commands to one process, each of which would take half a second to start.
 func (c *Ceph) commands(ctx context.Context, list []string) error {
 	cmd := exec.CommandContext(ctx, "ceph", "-c", c.Conf, "--connect-timeout", "30")

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Server is a real server that runs as a child process. Stop it.
@@ -154,9 +156,12 @@ func (s *Server) Kill() {
 	<-s.done
 }
 
-// pause keeps the server from doing anything until resume is called.
+// pause keeps the server from doing anything until resume is called. It returns when all its threads stand still.
 func (s *Server) pause() (resume func(), err error) {
-	return s.resume, syscall.Kill(s.Pid(), syscall.SIGSTOP)
+	if err = syscall.Kill(s.Pid(), syscall.SIGSTOP); err == nil {
+		err = unix.Waitid(unix.P_PID, s.Pid(), nil, unix.WSTOPPED, nil)
+	}
+	return s.resume, err
 }
 
 func (s *Server) resume() { syscall.Kill(s.Pid(), syscall.SIGCONT) }
