@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-image/vitrine/daemon"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
+	"github.com/vitrine-image/vitrine/internal/guestimage"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
@@ -301,24 +302,72 @@ func TestImageOfGlanceInThePool(t *testing.T) {
 	}
 }
 
-// TestCheckReachesCeph says which store does not work, and why.
-func TestCheckReachesCeph(t *testing.T) {
+// TestBootFromCeph boots guests from an image that lies in the cluster alone.
+func TestBootFromCeph(t *testing.T) {
 	c := testservers.SharedCeph(t)
-	for user, want := range map[string]string{"images": "", "stranger": "does not allow"} {
-		dir := t.TempDir()
-		config := filepath.Join(dir, "vitrined.toml")
-		text := strings.ReplaceAll(withCeph(c, dir), `user = "images"`, fmt.Sprintf("user = %q", user))
-		text = strings.ReplaceAll(text, c.Keyring("images"), c.Keyring(user))
-		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	boot(t, func(dir string) string { return withCeph(c, dir) }, "ceph", []guestimage.Machine{
+		{Attach: guestimage.Overlay},
+		{Attach: guestimage.Overlay, Drive: "cache=none,aio=native"},
+	})
+}
+
+// TestWrongStoresAreTold says which stores do not work and why, in the command that checks them and in the log of a daemon,
+// which serves the others.
+func TestWrongStoresAreTold(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	dir := t.TempDir()
+	otherKey := filepath.Join(dir, "keyring")
+	key, err := os.ReadFile(c.Keyring("vms"))
+	if err == nil {
+		err = os.WriteFile(otherKey, bytes.ReplaceAll(key, []byte("client.vms"), []byte("client.images")), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores := []struct{ id, pool, user, conf, keyring, want string }{
+		{"right", "images", "images", c.Conf, c.Keyring("images"), ""},
+		{"nocaps", "images", "stranger", c.Conf, c.Keyring("stranger"), "does not allow"},
+		{"otherkey", "images", "images", c.Conf, otherKey, "does not allow"},
+		{"nokeyring", "images", "images", c.Conf, filepath.Join(dir, "nothing"), "no keyring"},
+		{"nopool", "nothing", "images", c.Conf, c.Keyring("images"), "no such pool"},
+		{"noconf", "images", "images", filepath.Join(dir, "nothing"), c.Keyring("images"), "configuration file"},
+	}
+	text := fmt.Sprintf("[stores.local]\npath = %q\ndefault = true\n", filepath.Join(dir, "images"))
+	for _, s := range stores {
+		text += fmt.Sprintf("[stores.%s]\ntype = \"rbd\"\npool = %q\nuser = %q\nconf = %q\nkeyring = %q\ntimeout = \"5s\"\n",
+			s.id, s.pool, s.user, s.conf, s.keyring)
+	}
+	config := filepath.Join(dir, "check.toml")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := daemon.Command()
+	cmd.SetArgs([]string{"check", "--config", config, "--data", filepath.Join(dir, "data")})
+	cmd.SetOut(io.Discard)
+	cmd.SetErr(io.Discard)
+	checked := cmd.ExecuteContext(t.Context())
+	if checked == nil {
+		t.Fatal("check finds nothing wrong")
+	}
+	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, TOML: text})
+	tells := func(said, id, want string) bool {
+		return slices.ContainsFunc(strings.Split(said, "\n"), func(line string) bool {
+			return strings.Contains(line, "store "+id+":") && strings.Contains(line, want)
+		})
+	}
+	for _, s := range stores {
+		if told := tells(checked.Error(), s.id, s.want); told != (s.want != "") {
+			t.Errorf("check tells of store %s is %v, with %q: %v", s.id, told, s.want, checked)
 		}
-		cmd := daemon.Command()
-		cmd.SetArgs([]string{"check", "--config", config, "--data", dir})
-		cmd.SetOut(io.Discard)
-		cmd.SetErr(io.Discard)
-		err := cmd.ExecuteContext(t.Context())
-		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "store ceph")) {
-			t.Errorf("check as %s = %v, want the store and %q", user, err, want)
+		if s.want != "" {
+			eventually(t, "the log tells of store "+s.id+" that "+s.want, func() bool { return tells(d.Log(), s.id, s.want) })
 		}
+	}
+	data := storetest.Random(1000)
+	for _, store := range []string{"local", "right"} {
+		wantDownload(t, d.Client, newDiskIn(t, d.Client, store, data), data)
+	}
+	if tells(d.Log(), "right", "") {
+		t.Errorf("the log tells of the store that works:\n%s", d.Log())
 	}
 }
