@@ -51,7 +51,8 @@ type layout interface {
 
 // An unpacker is a layout with runs that are packed.
 type unpacker interface {
-	// unpack fills dst, r.block bytes, with the block in which r lies.
+	// unpack fills dst, r.block bytes, with the block in which r lies. It must not ask for pages: its memory is part of the
+	// cache's, and those who hold some never wait for more.
 	unpack(ctx context.Context, r run, dst []byte) error
 }
 
@@ -349,8 +350,12 @@ func (d *Disk) do(ctx context.Context, p []byte, at piece) error {
 // reads as zeros. It looks at the tables while it goes: who stops early pays for no more. An error comes last.
 func (d *Disk) Extents(ctx context.Context, off, n int64) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
+		if off < 0 {
+			yield(Extent{}, fmt.Errorf("find the data of a disk at %d", off))
+			return
+		}
 		var have Extent
-		for e, err := range d.data(ctx, max(0, off), min(n, d.size-off)) {
+		for e, err := range d.data(ctx, off, min(n, d.size-off)) {
 			switch {
 			case err != nil:
 				_ = (have.Length == 0 || yield(have, nil)) && yield(Extent{}, err)

@@ -95,11 +95,21 @@ func TestRawDisk(t *testing.T) {
 	if _, err := d.ReadAt(t.Context(), make([]byte, 1), -1); err == nil {
 		t.Error("ReadAt reads in front of the disk")
 	}
+	for e, err := range d.Extents(t.Context(), -1, 10) {
+		if err == nil {
+			t.Errorf("Extents has %v in front of the disk", e)
+		}
+	}
 	if got, want := extentsOf(t, d, 0, 1<<62), []Extent{{8192, 8192}, {61440, 4096}}; !slices.Equal(got, want) {
 		t.Errorf("Extents = %v, want %v", got, want)
 	}
 	if got, want := extentsOf(t, d, 9000, 10), []Extent{{9000, 10}}; !slices.Equal(got, want) {
 		t.Errorf("Extents within data = %v, want %v", got, want)
+	}
+	for _, outside := range []Extent{{65536, 10}, {1 << 62, 1 << 62}, {8192, 0}, {8192, -1}} {
+		if got := extentsOf(t, d, outside.Offset, outside.Length); len(got) > 0 {
+			t.Errorf("Extents(%d, %d) = %v", outside.Offset, outside.Length, got)
+		}
 	}
 }
 

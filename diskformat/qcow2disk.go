@@ -3,7 +3,6 @@ package diskformat
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"math/bits"
 )
@@ -36,7 +35,7 @@ const (
 // open checks what can be known from the header and from the first table.
 func (q *qcow2) open(ctx context.Context, f *file) (layout, error) {
 	if q.crypt != 0 {
-		return nil, fmt.Errorf("%w: it is encrypted", ErrUnsupported)
+		return nil, unsupported("it is encrypted")
 	}
 	l := &qcow2Layout{file: f, clusters: int(q.clusterBits), l1: int64(q.l1), l1Size: int64(q.l1Entries) * 8,
 		entrySize: 8, zeroEntry: q.version > 2,
