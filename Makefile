@@ -1,7 +1,7 @@
 # Vitrine: `make run` starts it, `make test` tests it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run build guest test test-compat soak bench lint fmt clean deps deps-build deps-test
+.PHONY: help run build guest test test-compat soak bench bench-ceph lint fmt clean deps deps-build deps-test
 
 GO ?= go
 # What can be built here: with Ceph where its headers are. TAGS= does without.
@@ -54,6 +54,11 @@ bench: ## measure against the references and write docs/benchmarks.md (PEER=glan
 	@scripts/deps $(if $(PEER),peer,bench)
 	@$(MAKE) --no-print-directory build
 	$(GO) run ./internal/bench $(if $(PEER),-peer $(PEER)) $(BENCHFLAGS)
+
+bench-ceph: ## measure images on Ceph against rbd, rbd-fuse and fio, and write docs/benchmarks-ceph.md
+	@scripts/deps bench
+	@$(MAKE) --no-print-directory build
+	$(GO) run ./internal/bench -suite bench-ceph $(BENCHFLAGS)
 
 lint: deps-build ## go vet, staticcheck, gofmt
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \

@@ -1,5 +1,6 @@
 // Bench measures vitrined against other programs that do the same, on one machine and in one run, and writes
-// docs/benchmarks.md. Figures of different machines say little; ratios say more. Start reading at rows.
+// docs/benchmarks.md or, about Ceph, docs/benchmarks-ceph.md. Figures of different machines say little; ratios say more.
+// Start reading at suites.
 package main
 
 import (
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+
+	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
 // A bench is what the rows share.
@@ -21,6 +24,7 @@ type bench struct {
 	peer    string // "glance", or ""
 	images  int    // in the large database
 	rounds  int
+	ceph    *testservers.Ceph // nil until somebody needs it
 	cleanup []func() error
 }
 
@@ -28,23 +32,27 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := &bench{}
-	var only, out string
+	var name, only string
+	flag.StringVar(&name, "suite", "bench", "what to measure: "+suiteNames())
 	flag.StringVar(&b.program, "program", "bin/vitrined", "the daemon to measure")
 	flag.StringVar(&b.dir, "dir", ".cache/bench", "directory for data; about 25 GiB are needed there")
 	flag.StringVar(&b.peer, "peer", "", "measure the HTTP rows beside this one too: glance")
 	flag.IntVar(&b.images, "images", 1_000_000, "images in the large database")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row")
-	flag.StringVar(&only, "rows", "", "measure only the groups that match this regular expression, and write no report: "+groupNames())
-	flag.StringVar(&out, "out", "docs/benchmarks.md", "the report")
+	flag.StringVar(&only, "rows", "", "measure only the groups that match this regular expression, and write no report")
 	flag.Parse()
-	if err := b.run(ctx, only, out); err != nil {
+	if err := b.run(ctx, name, only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *bench) run(ctx context.Context, only, out string) (err error) {
+func (b *bench) run(ctx context.Context, name, only string) (err error) {
 	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	r, err := newReport(name)
 	if err != nil {
 		return err
 	}
@@ -56,19 +64,19 @@ func (b *bench) run(ctx context.Context, only, out string) (err error) {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	r := report{}
-	for _, g := range groups {
+	defer func() { err = errors.Join(err, b.stopCeph()) }()
+	for _, g := range r.suite.groups {
 		if !wanted.MatchString(g.name) {
 			continue
 		}
-		if err := b.group(ctx, g, &r); err != nil {
+		if err := b.group(ctx, g, r); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
 	if only != "" {
 		return r.write(os.Stdout, b)
 	}
-	f, err := os.Create(out)
+	f, err := os.Create(r.suite.file)
 	if err != nil {
 		return err
 	}

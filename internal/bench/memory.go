@@ -77,6 +77,18 @@ func resident(s *server, field string) (measured, error) {
 	return measured{value: float64(bytes) / (1 << 20)}, err
 }
 
+// peak returns the most memory that the server had while fn ran.
+func peak(s *server, fn func() error) (measured, error) {
+	// 5 resets the peak. Source: proc(5), clear_refs.
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.Pid()), []byte("5"), 0o200); err != nil {
+		return measured{}, err
+	}
+	if err := fn(); err != nil {
+		return measured{}, err
+	}
+	return resident(s, "VmHWM")
+}
+
 // loaded returns the peak of memory while everything runs at once.
 func loaded(ctx context.Context, s *server, file, source string) (measured, error) {
 	ids := make([]string, memoryTransfers)
@@ -86,19 +98,14 @@ func loaded(ctx context.Context, s *server, file, source string) (measured, erro
 			return measured{}, err
 		}
 	}
-	// 5 resets the peak. Source: proc(5), clear_refs.
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.Pid()), []byte("5"), 0o200); err != nil {
-		return measured{}, err
-	}
-	g, running := errgroup.WithContext(ctx)
-	for _, id := range ids {
-		g.Go(func() error { return s.upload(running, id, file) })
-		g.Go(func() error { return curl(running, "-o", "/dev/null", s.URL+"/v2/images/"+source+"/file") })
-	}
-	if err := g.Wait(); err != nil {
-		return measured{}, err
-	}
-	m, err := resident(s, "VmHWM")
+	m, err := peak(s, func() error {
+		g, running := errgroup.WithContext(ctx)
+		for _, id := range ids {
+			g.Go(func() error { return s.upload(running, id, file) })
+			g.Go(func() error { return curl(running, "-o", "/dev/null", s.URL+"/v2/images/"+source+"/file") })
+		}
+		return g.Wait()
+	})
 	if err != nil {
 		return m, err
 	}

@@ -110,8 +110,13 @@ func fio(ctx context.Context, file, unit string, args []string) (float64, error)
 	if err := dropCaches("3"); err != nil {
 		return 0, err
 	}
+	return fioRead(ctx, unit, append([]string{"--filename=" + file}, args...))
+}
+
+// fioRead returns what fio measures with the given options.
+func fioRead(ctx context.Context, unit string, args []string) (float64, error) {
 	out, err := output(ctx, "timeout", append([]string{"-s", "KILL", "120", "fio", "--name=read", "--readonly", "--thread",
-		"--group_reporting", "--output-format=json", "--filename=" + file}, args...)...)
+		"--group_reporting", "--output-format=json"}, args...)...)
 	if err != nil {
 		return 0, err
 	}

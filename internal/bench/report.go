@@ -16,7 +16,20 @@ import (
 )
 
 // A report is everything that was measured.
-type report struct{ sections []section }
+type report struct {
+	suite    suite
+	sections []section
+}
+
+// newReport begins the report of a suite.
+func newReport(name string) (*report, error) {
+	for _, s := range suites {
+		if s.name == name {
+			return &report{suite: s}, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no suite %q", name)
+}
 
 type section struct {
 	title, note string
@@ -26,9 +39,9 @@ type section struct {
 // write prints the report in Markdown.
 func (r *report) write(w io.Writer, b *bench) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# Benchmarks\n\nMade by `make bench`. Every ratio compares two programs on the same machine in the same round; shown are the medians of\n"+
-		"%d rounds, in brackets the lowest and the highest. The order of the programs changes from round to round.\n\n", b.rounds)
-	fmt.Fprintf(&out, "%s\n", machine(b))
+	fmt.Fprintf(&out, "# %s\n\nMade by `make %s`. Every ratio compares two programs on the same machine in the same round; shown are the medians of\n"+
+		"%d rounds, in brackets the lowest and the highest. The order of the programs changes from round to round.\n\n", r.suite.title, r.suite.name, b.rounds)
+	fmt.Fprintf(&out, "%s\n", r.machine(b))
 	for _, s := range r.sections {
 		fmt.Fprintf(&out, "\n## %s\n\n", s.title)
 		if s.note != "" {
@@ -103,7 +116,7 @@ func thousands(n int) string {
 }
 
 // machine describes where all this was measured.
-func machine(b *bench) string {
+func (r *report) machine(b *bench) string {
 	var system unix.Utsname
 	unix.Uname(&system) // cannot fail
 	cpu, memory := "unknown", "unknown"
@@ -118,25 +131,27 @@ func machine(b *bench) string {
 			memory = fmt.Sprintf("%.0f GiB", float64(kib)/(1<<20))
 		}
 	}
-	peer := ""
+	programs := fmt.Sprintf("vitrined %s (%s)", strings.TrimPrefix(said(b.program, "--version"), "vitrined version "), runtime.Version())
+	for _, p := range r.suite.programs {
+		programs += ", " + said(p...)
+	}
 	if b.peer != "" {
-		peer = ", " + b.peer + " " + said("/usr/bin/python3", "/usr/bin/glance-manage", "--version")
+		programs += ", " + b.peer + " " + said("/usr/bin/python3", "/usr/bin/glance-manage", "--version")
 	}
 	lines := []string{
 		fmt.Sprintf("Machine: %d × %s, %s of memory, Linux %s, %s on %s.", runtime.NumCPU(), cpu, memory, unix.ByteSliceToString(system.Release[:]),
 			said("findmnt", "-no", "FSTYPE", "-T", b.dir), said("findmnt", "-no", "SOURCE", "-T", b.dir)),
-		fmt.Sprintf("Programs: vitrined %s (%s), %s, %s, %s%s.", strings.TrimPrefix(said(b.program, "--version"), "vitrined version "), runtime.Version(),
-			said("nginx", "-v"), said("qemu-storage-daemon", "--version"), said("fio", "--version"), peer),
+		"Programs: " + programs + ".",
 		"Measured on " + time.Now().UTC().Format(time.DateOnly) + ".",
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
 
 // said returns the first line that a program prints.
-func said(name string, args ...string) string {
-	out, err := exec.Command(name, args...).CombinedOutput()
+func said(command ...string) string {
+	out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
 	if err != nil {
-		return name + " (unknown)"
+		return command[0] + " (unknown)"
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return line

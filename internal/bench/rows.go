@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -13,7 +14,34 @@ type group struct {
 	prepare func(ctx context.Context, b *bench, dir string) ([]row, error)
 }
 
-// groups is everything that is measured, in the order of the report.
+// A suite is what one target of make measures, and writes one report of.
+type suite struct {
+	name     string // of -suite and of the target
+	title    string
+	file     string // the report
+	programs [][]string
+	groups   []group // in the order of the report
+}
+
+// suites is everything that is measured.
+var suites = []suite{
+	{"bench", "Benchmarks", "docs/benchmarks.md", [][]string{{"nginx", "-v"}, {"qemu-storage-daemon", "--version"}, {"fio", "--version"}}, groups},
+	{"bench-ceph", "Benchmarks with Ceph", "docs/benchmarks-ceph.md", [][]string{{"ceph", "--version"}, {"fio", "--version"}, {"qemu-system-x86_64", "--version"}}, cephGroups},
+}
+
+func suiteNames() string {
+	var names []string
+	for _, s := range suites {
+		var groups []string
+		for _, g := range s.groups {
+			groups = append(groups, g.name)
+		}
+		names = append(names, fmt.Sprintf("%s (of the groups %s)", s.name, strings.Join(groups, ", ")))
+	}
+	return strings.Join(names, ", ")
+}
+
+// groups is what is measured without Ceph.
 var groups = []group{
 	{"transfer", "Uploads and downloads",
 		"1 GiB of random bytes over the loopback with curl, caches warm. An upload includes MD5, SHA-512 and fsync. md5sum reads the same file. nginx serves it with sendfile.",
@@ -35,14 +63,6 @@ var groups = []group{
 	{"memory", "Memory",
 		"Resident memory of a daemon that was built without Ceph: idle with 1,000 images, and the peak while 64 uploads and 64 downloads of 256 MiB each run at once. With Ceph its libraries come to it.",
 		prepareMemory},
-}
-
-func groupNames() string {
-	var names []string
-	for _, g := range groups {
-		names = append(names, g.name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // slowLists names the questions that no index answers.
