@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
 // version matches what catalogs of services often have at the end of an address.
@@ -41,7 +43,7 @@ func parseEndpoint(endpoint string) (base *url.URL, socket string, err error) {
 // newTransport returns a transport of its own, so that Close closes nobody else's connections. Requests go to the unix
 // socket unless it is "".
 func newTransport(socket string, config *tls.Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second, Control: loopback.Unpaced}
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,

@@ -57,7 +57,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
 	defer func() { err = errors.Join(err, d.close()) }()
 	d.catchSignals()
-	listeners, err := d.listen() // before anything is made that a wrong address would leave behind
+	listeners, err := d.listen(ctx) // before anything is made that a wrong address would leave behind
 	if err != nil {
 		return err
 	}
@@ -317,7 +317,7 @@ func (d *daemon) drain(server *api.Server, requests *inflight) {
 const cutOffTime = 10 * time.Second
 
 // listen opens all addresses or none, those with TLS last.
-func (d *daemon) listen() (listeners []net.Listener, err error) {
+func (d *daemon) listen(ctx context.Context) (listeners []net.Listener, err error) {
 	secure, err := d.cfg.API.openTLS(d.log)
 	if err != nil {
 		return nil, err
@@ -331,7 +331,7 @@ func (d *daemon) listen() (listeners []net.Listener, err error) {
 		}
 	}()
 	for i, addr := range slices.Concat(d.cfg.API.Listen, d.cfg.API.ListenTLS) {
-		l, err := listenOne(addr)
+		l, err := listenOne(ctx, addr)
 		if err != nil {
 			return listeners, fmt.Errorf("listen on %s: %w", addr, err)
 		}

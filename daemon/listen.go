@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,14 +9,15 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
 // listenOne opens host:port or unix:/path. The socket of a daemon that is gone is replaced; one that answers is not.
-func listenOne(addr string) (net.Listener, error) {
+func listenOne(ctx context.Context, addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
 	if !isUnix {
-		return listenTCP(addr)
+		config := net.ListenConfig{Control: loopback.Unpaced}
+		return config.Listen(ctx, "tcp", addr)
 	}
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -30,23 +32,6 @@ func listenOne(addr string) (net.Listener, error) {
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
 		return nil, err
-	}
-	return l, nil
-}
-
-// listenTCP opens host:port. What is sent within the machine is never held back to spare a network: the pauses that BBR
-// makes between packets, where it is the system's way to avoid congestion, cost more processor time than sending a file.
-func listenTCP(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	if socket, ok := l.(*net.TCPListener); ok && l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		if raw, err := socket.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { // the connections inherit it; without it they are slower
-				_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno") // which every kernel has
-			})
-		}
 	}
 	return l, nil
 }
