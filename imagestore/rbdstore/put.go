@@ -189,11 +189,14 @@ func (w *writer) discard(ctx context.Context, cause error) {
 	if w.img != nil {
 		err = w.img.Close(ctx) // ends when no call can write to the image any more
 	}
-	if err == nil && !away {
+	switch {
+	case away:
+		err = cause
+	case err == nil:
 		err = w.store.discard(ctx, w.object.Name, w.object.Upload) // it may have its name, and nobody was told
 	}
-	if err != nil || away {
+	if err != nil {
 		w.store.unfinished.Store(true)
-		w.store.log.Warn("could not remove the image of a failed write", "path", w.store.path(w.name), "error", cmp.Or(err, cause))
+		w.store.log.Warn("could not remove the image of a failed write", "path", w.store.path(w.name), "error", err)
 	}
 }
