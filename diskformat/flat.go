@@ -2,11 +2,9 @@ package diskformat
 
 import "context"
 
-// A flatLayout is that of a disk that stands in the file as it is.
-type flatLayout struct {
-	start int64 // in the file
-}
+// flatLayout is that of a disk that begins where the file does, and stands in it as it is.
+type flatLayout struct{}
 
-func (l flatLayout) find(_ context.Context, off, n int64) (run, error) {
-	return run{n: n, kind: runStored, at: l.start + off}, nil
+func (flatLayout) find(_ context.Context, off, n int64) (run, error) {
+	return run{n: n, kind: runStored, at: off}, nil
 }
