@@ -38,8 +38,7 @@ func (q *qcow2) open(ctx context.Context, f *file) (layout, error) {
 		return nil, unsupported("it is encrypted")
 	}
 	l := &qcow2Layout{file: f, clusters: int(q.clusterBits), l1: int64(q.l1), l1Size: int64(q.l1Entries) * 8,
-		entrySize: 8, zeroEntry: q.version > 2,
-		decompress: inflate}
+		entrySize: 8, zeroEntry: q.version > 2, decompress: inflate}
 	if q.features&qcow2ExtendedL2 != 0 {
 		l.entrySize = 16
 		if q.clusterBits < 14 {
@@ -50,9 +49,9 @@ func (q *qcow2) open(ctx context.Context, f *file) (layout, error) {
 		l.decompress = unzstd
 	}
 	l.tableBits = l.clusters - bits.TrailingZeros64(uint64(l.entrySize))
-	need := (uint64(q.size) + 1<<(l.clusters+l.tableBits) - 1) >> (l.clusters + l.tableBits)
+	need := divideUp(q.size, 1<<(l.clusters+l.tableBits))
 	switch {
-	case uint64(q.l1Entries) < need:
+	case int64(q.l1Entries) < need:
 		return nil, corrupt("its first table has %d entries, and the disk needs %d", q.l1Entries, need)
 	case l.l1Size > qcow2MaxL1:
 		return nil, corrupt("its first table has %d bytes; %d are the most", l.l1Size, qcow2MaxL1)
@@ -61,7 +60,7 @@ func (q *qcow2) open(ctx context.Context, f *file) (layout, error) {
 	case q.l1 > uint64(f.Size()) || l.l1 > f.Size()-l.l1Size:
 		return nil, f.outside(l.l1, l.l1Size)
 	}
-	return l, l.countTables(ctx, int64(need))
+	return l, l.countTables(ctx, need)
 }
 
 // countTables makes sure that there are no more tables of the second level than the file has clusters. So nobody can be
