@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -142,8 +141,13 @@ func randomFile(path string, size int64) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := io.CopyN(f, rand.Reader, size); err != nil {
-		return err
+	piece := make([]byte, 1<<20) // as large as the kernel's pages of files get: the smaller they are, the dearer it is to send them
+	for ; size > 0; size -= int64(len(piece)) {
+		piece = piece[:min(size, int64(len(piece)))]
+		rand.Read(piece)
+		if _, err := f.Write(piece); err != nil {
+			return err
+		}
 	}
 	return f.Sync()
 }
