@@ -99,6 +99,7 @@ func TestAdoptRefuses(t *testing.T) {
 		prefix + name:                                                  image.ErrInvalid,
 		prefix + "%zz" + name + "/snap":                                image.ErrInvalid,
 		prefix + "%2E" + name + "/snap":                                image.ErrInvalid,
+		prefix + name + "%00/snap":                                     image.ErrInvalid,
 		"rbd://" + name:                                                image.ErrInvalid,
 		"rbd://" + c.FSID + "/vms/" + name + "/snap":                   image.ErrInvalid,
 		"rbd://" + string(image.NewID()) + "/images/" + name + "/snap": image.ErrInvalid,

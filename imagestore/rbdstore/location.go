@@ -56,7 +56,7 @@ func (s *Store) resolve(ctx context.Context, loc image.Location) (name string, e
 	parts := strings.Split(rest, "/")
 	for i, part := range parts {
 		plain, err := url.PathUnescape(part)
-		if err != nil || plain == "" || quote(plain) != part {
+		if err != nil || plain == "" || quote(plain) != part || strings.Contains(plain, "\x00") { // librbd would take what is before the NUL
 			ok = false
 		}
 		parts[i] = plain
