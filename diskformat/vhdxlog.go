@@ -21,11 +21,11 @@ type vhdxLog struct {
 }
 
 const (
-	vhdxLogMax     = 16 << 20 // bytes of the longest log that is read; Hyper-V writes 1 MiB
-	vhdxLogPatches = 1 << 13  // changes that are taken, as many as sectors of data can be there
-	vhdxLogSector  = 4 << 10  // entries consist of them
-	vhdxLogHeader  = 64
-	vhdxLogChange  = 32 // bytes that tell of a change
+	vhdxLogMax        = 16 << 20 // bytes of the longest log that is read; Hyper-V writes 1 MiB
+	vhdxLogChanges    = 1 << 13  // that are replayed, more than there are sectors in the longest log
+	vhdxLogSector     = 4 << 10  // entries consist of them
+	vhdxLogHeader     = 64
+	vhdxLogDescriptor = 32 // bytes that tell of a change
 )
 
 // vhdxReplay tells what to do about a log.
@@ -136,7 +136,7 @@ func (l *vhdxLog) entry(at int) (e logEntry, ok bool) {
 		sequence: binary.LittleEndian.Uint64(p[16:]), count: int(binary.LittleEndian.Uint32(p[24:])),
 		flushed: binary.LittleEndian.Uint64(p[48:]), last: binary.LittleEndian.Uint64(p[56:])}
 	if !hasPrefix(p, "loge") || guid(p[32:]) != l.id || e.sequence == 0 || e.length == 0 || e.length%vhdxLogSector != 0 || e.length > len(l.ring) ||
-		e.count > (e.length-vhdxLogHeader)/vhdxLogChange || !l.sumIs(e, binary.LittleEndian.Uint32(p[4:])) {
+		e.count > (e.length-vhdxLogHeader)/vhdxLogDescriptor || !l.sumIs(e, binary.LittleEndian.Uint32(p[4:])) {
 		return e, false
 	}
 	for _, ok := range l.changes(e) {
@@ -164,9 +164,9 @@ func (l *vhdxLog) sumIs(e logEntry, want uint32) bool {
 // changes yields those of an entry, and whether they are valid.
 func (l *vhdxLog) changes(e logEntry) iter.Seq2[logChange, bool] {
 	return func(yield func(logChange, bool) bool) {
-		data := (vhdxLogHeader + e.count*vhdxLogChange + vhdxLogSector - 1) / vhdxLogSector * vhdxLogSector // where it begins
+		data := (vhdxLogHeader + e.count*vhdxLogDescriptor + vhdxLogSector - 1) / vhdxLogSector * vhdxLogSector // where it begins
 		for i := range e.count {
-			at := vhdxLogHeader + i*vhdxLogChange
+			at := vhdxLogHeader + i*vhdxLogDescriptor
 			p := l.sector(e.at + at - at%vhdxLogSector)[at%vhdxLogSector:]
 			c, ok := l.change(p, e, data)
 			if !yield(c, ok) {
@@ -202,20 +202,23 @@ func (l *vhdxLog) change(p []byte, e logEntry, data int) (c logChange, ok bool) 
 // replay returns the file with the changes of the entries.
 func (l *vhdxLog) replay(src Source, entries []logEntry) (Source, error) {
 	r := &replayed{src: src, log: int64(l.off), size: src.Size()}
+	count := 0
 	for _, e := range entries {
 		if e.flushed > uint64(src.Size()) || e.last > 1<<62 {
-			return nil, corrupt("it has %d bytes, and had %d when it was written to: the end is missing", src.Size(), e.flushed)
+			return nil, corrupt("it was not closed, and has %d bytes where its log has seen %d, or is to have %d", src.Size(), e.flushed, e.last)
 		}
 		r.size = max(r.size, int64(e.last))
+		count += e.count
+	}
+	if count > vhdxLogChanges {
+		return nil, unsupported("it was not closed, and %d changes in its log are too many to be replayed here; "+vhdxReplay, count)
 	}
 	for _, e := range entries {
 		for c := range l.changes(e) {
-			switch {
-			case c.off > r.size-c.n:
+			if c.off > r.size-c.n {
 				return nil, corrupt("its log changes %d bytes at %d, and it has %d in all", c.n, c.off, r.size)
-			case len(r.changes) == vhdxLogPatches:
-				return nil, unsupported("it was not closed, and its log has too many changes to be replayed here; " + vhdxReplay)
-			case c.n > 0:
+			}
+			if c.n > 0 {
 				r.put(c)
 			}
 		}

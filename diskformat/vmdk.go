@@ -96,6 +96,8 @@ func (v *vmdk) sparseHeader(p []byte) step {
 		return v.fail("header", "the header claims compressed grains of %d sectors", grain)
 	case binary.LittleEndian.Uint32(p[vmdkTables:]) != vmdkEntries:
 		return v.fail("header", "the header claims grain tables of %d entries", binary.LittleEndian.Uint32(p[vmdkTables:]))
+	case (capacity-1)/grain/vmdkEntries >= vmdkMaxTables: // as many as QEMU takes
+		return v.fail("header", "the header claims a disk of %d sectors in grains of %d sectors", capacity, grain)
 	case start != 1 || size == 0:
 		return v.fail("descriptor", "there is no descriptor behind the header")
 	case size > vmdkDescriptor/512:

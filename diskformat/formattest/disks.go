@@ -25,7 +25,7 @@ func Disks() []Disk {
 		{"fixed VHD", "vhd", FixedVHD(small), small},
 		{"dynamic VHD", "vhd", BlocksVHD(small), small},
 		{"VHDX", "vhdx", BlocksVHDX(large), large},
-		{"VHDX with a log", "vhdx", LoggedVHDX(large, nil), large},
+		{"VHDX with a log", "vhdx", LoggedVHDX(large, 0, nil), large},
 		{"VDI", "vdi", BlocksVDI(small), small},
 	}
 }
@@ -182,10 +182,11 @@ func BlocksVDI(content []byte) []byte {
 
 // Where BlocksVHDX puts things, beside those of VHDX.
 const (
-	VHDXBlocks = 2 << 20 // the table of the blocks
-	VHDXLog    = 3 << 20 // a log of 1 MiB
-	vhdxFirst  = 4 << 20 // of the blocks
-	vhdxSize   = 1 << 20
+	VHDXBlocks  = 2 << 20 // the table of the blocks
+	VHDXLog     = 3 << 20
+	VHDXLogSize = 1 << 20
+	vhdxFirst   = 4 << 20 // of the blocks
+	vhdxSize    = 1 << 20
 )
 
 // BlocksVHDX is a dynamic one of the content, with blocks of 1 MiB. It has place for a log.
@@ -195,7 +196,7 @@ func vhdxWith(content []byte, log bool) []byte {
 	b := VHDX(VHDXOptions{Size: uint64(len(content)), Log: log, Edit: func(b []byte) {
 		le.PutUint32(b[VHDXItems:], vhdxSize)
 		for _, at := range []int{64 << 10, 128 << 10} {
-			le.PutUint32(b[at+68:], 1<<20)
+			le.PutUint32(b[at+68:], VHDXLogSize)
 			le.PutUint64(b[at+72:], VHDXLog)
 		}
 	}})
@@ -208,26 +209,31 @@ func vhdxWith(content []byte, log bool) []byte {
 	return b
 }
 
-// LoggedVHDX is BlocksVHDX before its log was replayed: the table of its blocks is only there. edit, unless nil, changes
-// the entries, of which the first was done already and says something else.
-func LoggedVHDX(content []byte, edit func(entries []LogEntry)) []byte {
+// LoggedVHDX is BlocksVHDX before its log was replayed: the table of its blocks stands only there. edit, unless nil, changes
+// the entries, of which the first was done long ago and would destroy data now. They begin at a place in the log, which goes on
+// where it begins.
+func LoggedVHDX(content []byte, at int, edit func(entries []LogEntry)) []byte {
 	b := vhdxWith(content, true)
 	table := bytes.Clone(b[VHDXBlocks:][:4096])
 	clear(b[VHDXBlocks:][:4096])
 	copy(b[VHDXBlocks+4096:], "not zeros") // nobody looks there
 	size := uint64(len(b))
+	tail := uint32((at + 8192) % VHDXLogSize)
 	entries := []LogEntry{
-		{Sequence: 7, Flushed: size, Last: size, Changes: []LogChange{{Offset: VHDXBlocks, Data: bytes.Repeat([]byte{7}, 4096)}}},
-		{Sequence: 8, Tail: 4096 * 2, Flushed: size, Last: size, Changes: []LogChange{
-			{Offset: VHDXBlocks, Data: table[:]}, {Offset: VHDXBlocks + 4096, Zeros: 8192}}},
-		{Sequence: 9, Tail: 4096 * 2, Flushed: size, Last: size},
+		{Sequence: 7, Tail: uint32(at), Flushed: size, Last: size, Changes: []LogChange{
+			{Offset: VHDXBlocks, Data: bytes.Repeat([]byte{7}, 4096)}, {Offset: vhdxFirst, Zeros: 4096}}},
+		{Sequence: 8, Tail: tail, Flushed: size, Last: size, Changes: []LogChange{
+			{Offset: VHDXBlocks, Zeros: 8192}, {Offset: VHDXBlocks, Data: table}}},
+		{Sequence: 9, Tail: tail, Flushed: size, Last: size},
 	}
 	if edit != nil {
 		edit(entries)
 	}
-	at := VHDXLog
+	log := b[VHDXLog:][:VHDXLogSize]
 	for _, e := range entries {
-		at += copy(b[at:], e.Bytes())
+		p := e.Bytes()
+		copy(log, p[copy(log[at:], p):])
+		at = (at + len(p)) % VHDXLogSize
 	}
 	return b
 }
