@@ -72,6 +72,17 @@ func (r run) joins(next run) bool {
 	return r.kind == next.kind && (r.kind == runHole || r.kind == runStored && r.at+r.n == next.at)
 }
 
+// least is how many bytes of the file the run takes at least.
+func (r run) least() int64 {
+	switch r.kind {
+	case runStored:
+		return r.n
+	case runPacked:
+		return 8
+	}
+	return 0
+}
+
 type runKind uint8
 
 const (
@@ -374,11 +385,19 @@ func (d *Disk) Extents(ctx context.Context, off, n int64) iter.Seq2[Extent, erro
 	}
 }
 
+// maxSharing is how often all bytes of a file may be data of the disk, one time with another. A table all of whose entries
+// lead to the same place would keep whoever walks through the extents busy for hours.
+const maxSharing = 16
+
 // data yields the pieces of which the extents consist, as the tables tell them.
 func (d *Disk) data(ctx context.Context, off, n int64) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
+		var used int64
 		for end := off + n; off < end; {
 			r, err := d.run(ctx, off, end-off)
+			if used += r.least(); err == nil && used/maxSharing > d.file.Size() {
+				err = corrupt("its blocks overlap: it has %d bytes, and more than %d times as many are in use", d.file.Size(), maxSharing)
+			}
 			if err == nil {
 				err = ctx.Err()
 			}

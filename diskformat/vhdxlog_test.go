@@ -18,7 +18,7 @@ import (
 // The log of a VHDX is replayed as its specification says, or the image is refused.
 func TestVHDXLog(t *testing.T) {
 	type entries = []formattest.LogEntry
-	content := formattest.Content(5, 1<<20, 512)
+	content := formattest.Content(2, 1<<20, 512)
 	broken := func(entry []byte) { entry[0] = 'x' }
 	tooMany := slices.Repeat([]formattest.LogChange{{Offset: 4096, Zeros: 4096}}, vhdxLogChanges+1)
 	for _, tt := range []struct {

@@ -57,12 +57,17 @@ func blocksOf(content []byte, size int, put func(i int, block []byte)) {
 	}
 }
 
-// What VMDKs of Disks consist of.
+// Where the tables are of what Disks returns.
+const (
+	VMDKDirectory = 26 * 512
+	VMDKTable     = 27 * 512
+	VHDTable      = 1536
+	VDITable      = 512
+)
+
 const (
 	vmdkGrainSize = 4 << 10
-	vmdkDirectory = 26 // sector
-	vmdkTable     = 27
-	vmdkFirst     = 32 // of the grains
+	vmdkFirst     = 32 * 512 // of the grains
 )
 
 // vmdkWith is a sparse VMDK of the content's size, without grains. Its only table is of 512 of them.
@@ -70,8 +75,8 @@ func vmdkWith(content []byte, createType string) []byte {
 	b := VMDK(Descriptor(createType, `RW 2048 SPARSE "disk.vmdk"`))
 	le.PutUint64(b[12:], uint64(len(content)/512))
 	le.PutUint64(b[20:], vmdkGrainSize/512)
-	b = append(b, make([]byte, vmdkFirst*512-len(b))...)
-	le.PutUint32(b[vmdkDirectory*512:], vmdkTable)
+	b = append(b, make([]byte, vmdkFirst-len(b))...)
+	le.PutUint32(b[VMDKDirectory:], VMDKTable/512)
 	return b
 }
 
@@ -79,7 +84,7 @@ func vmdkWith(content []byte, createType string) []byte {
 func SparseVMDK(content []byte) []byte {
 	b := vmdkWith(content, "monolithicSparse")
 	blocksOf(content, vmdkGrainSize, func(i int, grain []byte) {
-		le.PutUint32(b[vmdkTable*512+4*i:], uint32(len(b)/512))
+		le.PutUint32(b[VMDKTable+4*i:], uint32(len(b)/512))
 		b = append(b, grain...)
 	})
 	return b
@@ -90,7 +95,7 @@ func ZeroGrainVMDK(content []byte) []byte {
 	b := SparseVMDK(content)
 	le.PutUint32(b[8:], 3|1<<2)
 	for i := range 512 {
-		if e := b[vmdkTable*512+4*i:]; le.Uint32(e) == 0 {
+		if e := b[VMDKTable+4*i:]; le.Uint32(e) == 0 {
 			le.PutUint32(e, 1)
 		}
 	}
@@ -107,7 +112,7 @@ func PackedVMDK(content []byte, markers bool) []byte {
 		le.PutUint32(b[8:], 3|1<<16|1<<17)
 	}
 	blocksOf(content, vmdkGrainSize, func(i int, grain []byte) {
-		le.PutUint32(b[vmdkTable*512+4*i:], uint32(len(b)/512))
+		le.PutUint32(b[VMDKTable+4*i:], uint32(len(b)/512))
 		if left := len(content) - i*vmdkGrainSize; left < len(grain) {
 			grain = grain[:left]
 		}
@@ -141,20 +146,20 @@ func Deflated(p []byte) []byte {
 
 // BlocksVHD is a dynamic one of the content, with blocks of 4 KiB.
 func BlocksVHD(content []byte) []byte {
-	const size, table = 4 << 10, 1536
+	const size = 4 << 10
 	count := (len(content) + size - 1) / size
 	f := VHDFooter(3, uint64(len(content)))
 	header := make([]byte, 1024)
 	copy(header, "cxsparse")
 	be.PutUint64(header[8:], 1<<64-1)
-	be.PutUint64(header[16:], table)
+	be.PutUint64(header[16:], VHDTable)
 	be.PutUint32(header[24:], 0x10000)
 	be.PutUint32(header[28:], uint32(count))
 	be.PutUint32(header[32:], size)
 	b := append(append([]byte(nil), f...), Summed(header, 36)...)
 	b = append(b, bytes.Repeat([]byte{0xff}, 512)...)
 	blocksOf(content, size, func(i int, block []byte) {
-		be.PutUint32(b[table+4*i:], uint32(len(b)/512))
+		be.PutUint32(b[VHDTable+4*i:], uint32(len(b)/512))
 		b = append(b, bytes.Repeat([]byte{0xff}, 512)...)
 		b = append(b, block...)
 	})
@@ -168,15 +173,15 @@ func BlocksVDI(content []byte) []byte {
 	le.PutUint64(b[368:], uint64(len(content)))
 	le.PutUint32(b[376:], size)
 	le.PutUint32(b[384:], uint32((len(content)+size-1)/size))
-	for i := 512; i < len(b); i++ {
+	for i := VDITable; i < len(b); i++ {
 		b[i] = 0xff // never written
 	}
 	first := len(b)
 	blocksOf(content, size, func(i int, block []byte) {
-		le.PutUint32(b[512+4*i:], uint32((len(b)-first)/size))
+		le.PutUint32(b[VDITable+4*i:], uint32((len(b)-first)/size))
 		b = append(b, block...)
 	})
-	le.PutUint32(b[512+4*2:], 0xfffffffe) // discarded
+	le.PutUint32(b[VDITable+4*2:], 0xfffffffe) // discarded
 	return b
 }
 
