@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	aheadSize   = 2 << 20   // bytes of a block that is read ahead
+	aheadSize   = 1 << 20   // bytes of a block that is read ahead
 	aheadDepth  = 4         // blocks that one reader reads ahead
-	aheadBlocks = 32        // that all readers of a store hold at a time
+	aheadBlocks = 16        // that all readers of a store hold at a time
 	aheadAfter  = 512 << 10 // bytes in order, after which it begins
 	aheadSlack  = 1 << 20   // bytes by which parallel reads may be out of order
 )

@@ -56,8 +56,8 @@ func TestReadAhead(t *testing.T) {
 	for _, step := range []int{4096, 100_000, 1 << 20} {
 		fetched.Store(0)
 		a := ahead()
-		if served := through(a, step); served < len(data)-3<<20 || fetched.Load() != 11 {
-			t.Errorf("in steps of %d: %d of %d bytes were read ahead in %d blocks, want 11", step, served, len(data), fetched.Load())
+		if served := through(a, step); served < len(data)-3<<20 || fetched.Load() > 22 {
+			t.Errorf("in steps of %d: %d of %d bytes were read ahead in %d blocks, want nearly all, in at most 22", step, served, len(data), fetched.Load())
 		}
 		second := ahead()
 		through(second, step) // finds some tokens taken
