@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	aheadSize   = 1 << 20   // bytes of a block that is read ahead
-	aheadDepth  = 4         // blocks that one reader reads ahead
-	aheadBlocks = 16        // that all readers of a store hold at a time
-	aheadAfter  = 512 << 10 // bytes in order, after which it begins
-	aheadSlack  = 1 << 20   // bytes by which parallel reads may be out of order
+	aheadSize   = 1 << 20 // bytes of a block that is read ahead
+	aheadDepth  = 4       // blocks that one reader reads ahead
+	aheadBlocks = 16      // that all readers of a store hold at a time
+	aheadAfter  = 2 << 20 // bytes in order, after which it begins; a guest's read of 1 MiB comes in pieces of 128 KiB
+	aheadSlack  = 1 << 20 // bytes by which parallel reads may be out of order
 )
 
 // A readAhead reads blocks before they are asked for, when a reader goes through its image in order: librbd itself is slow

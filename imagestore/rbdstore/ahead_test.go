@@ -78,6 +78,18 @@ func TestReadAhead(t *testing.T) {
 	if n := fetched.Load(); n > 100 {
 		t.Errorf("1000 reads at random fetched %d blocks", n)
 	}
+	fetched.Store(0)
+	a = ahead()
+	for i := range int64(100) {
+		for off := i % 10 * (2<<20 + 1); off%(2<<20+1) < 1<<20; off += 128 << 10 {
+			a.note(off, 128<<10)
+			a.read(t.Context(), make([]byte, 128<<10), off)
+		}
+	}
+	a.close()
+	if n := fetched.Load(); n > 0 {
+		t.Errorf("reads of 1 MiB here and there, in pieces, fetched %d blocks", n)
+	}
 	broken = true
 	a = ahead()
 	if served := through(a, 1<<20); served != 0 {
