@@ -48,3 +48,8 @@ func (img *Image) IsDisk() bool {
 func (img *Image) IsRawDisk() bool {
 	return img.IsDisk() && (img.DiskFormat == "raw" || img.DiskFormat == "gpt")
 }
+
+// HasRawView reports whether the bytes, unless something is wrong with them, can be read as the disk that a guest sees.
+func (img *Image) HasRawView() bool {
+	return img.IsRawDisk() || img.IsDisk() && slices.Contains([]string{"qcow2", "vmdk", "vhd", "vhdx", "vdi"}, img.DiskFormat)
+}

@@ -153,17 +153,17 @@ func (s *Service) keepToItself(img *image.Image) error {
 	return nil
 }
 
-// openHeld opens the data of an active image, at the location that it returns, and marks the image as in use until the Reader is closed.
-func (s *Service) openHeld(ctx context.Context, number int64) (r imagestore.Reader, loc image.Location, err error) {
+// openHeld opens the data of an active image that is allowed, and marks the image as in use until the Reader is closed.
+// The location is that of the data.
+func (s *Service) openHeld(ctx context.Context, number int64, allow func(*image.Image) error) (img *image.Image, r imagestore.Reader, loc image.Location, err error) {
 	if err := s.holds.hold(ctx, number); err != nil {
-		return nil, loc, err
+		return nil, nil, loc, err
 	}
 	defer func() {
 		if err != nil {
 			s.holds.release(number)
 		}
 	}()
-	var img *image.Image
 	err = s.db.View(ctx, func(tx metadata.Tx) (err error) {
 		img, err = tx.ImageByNumber(number)
 		if err == nil && img.Status != image.Active {
@@ -172,13 +172,13 @@ func (s *Service) openHeld(ctx context.Context, number int64) (r imagestore.Read
 		return err
 	})
 	if err == nil {
-		err = s.keepToItself(img)
+		err = allow(img)
 	}
 	if err == nil {
 		r, loc, err = s.openData(ctx, img, nil)
 	}
 	if err != nil {
-		return nil, loc, err
+		return nil, nil, loc, err
 	}
-	return hold(r, func() { s.holds.release(number) }), loc, nil
+	return img, hold(r, func() { s.holds.release(number) }), loc, nil
 }

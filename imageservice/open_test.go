@@ -26,14 +26,20 @@ func objectFile(dir string, id image.ID) string {
 func checkLost(t *testing.T, s session, id image.ID, want error, words ...string) {
 	t.Helper()
 	_, err := s.Download(t.Context(), id)
+	checkText(t, "Download", err, want, append(words, string(id))...)
+}
+
+// checkText makes sure that an error has a text for the client with the words.
+func checkText(t *testing.T, what string, err, want error, words ...string) {
+	t.Helper()
 	var written *image.Error
 	if !errors.Is(err, want) || !errors.As(err, &written) {
-		t.Errorf("Download = %v, want %v with a text for the client", err, want)
+		t.Errorf("%s = %v, want %v with a text for the client", what, err, want)
 		return
 	}
-	for _, word := range append(words, string(id)) {
+	for _, word := range words {
 		if !strings.Contains(written.Text, word) {
-			t.Errorf("the client is told %q, want %q in it", written.Text, word)
+			t.Errorf("%s: the client is told %q, want %q in it", what, written.Text, word)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
@@ -53,10 +54,11 @@ type Config struct {
 	TrashInUse bool
 	Import     ImportConfig
 	Locations  LocationConfig
-	Events     EventLog         // nil for none
-	Audit      AuditLog         // nil for none
-	Logger     *slog.Logger     // nil discards
-	Now        func() time.Time // nil is time.Now
+	Tables     *diskformat.Cache // of the images that are open as disks; nil for one of DefaultTableCache
+	Events     EventLog          // nil for none
+	Audit      AuditLog          // nil for none
+	Logger     *slog.Logger      // nil discards
+	Now        func() time.Time  // nil is time.Now
 }
 
 // A Service knows the verbs. It is safe for concurrent use.
@@ -72,6 +74,7 @@ type Service struct {
 	policy      *policy.Enforcer
 	protections *policy.Protections
 	signatures  *signature.Verifier
+	tables      *diskformat.Cache
 	events      EventLog // nil for none
 	audit       AuditLog // nil for none
 	log         *slog.Logger
@@ -111,7 +114,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("imageservice: the instance has no name")
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
-		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, events: cfg.Events, audit: cfg.Audit,
+		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, tables: cfg.Tables, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	s.holds = newHolds(s.wakeSweeps)
@@ -134,6 +137,9 @@ func New(cfg Config) (*Service, error) {
 		if s.signatures, err = signature.New(signature.Config{}); err != nil {
 			return nil, err
 		}
+	}
+	if s.tables == nil {
+		s.tables = diskformat.NewCache(DefaultTableCache)
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -151,7 +151,20 @@ func (t *Tree) in(ctx context.Context, dir TreeDir, fn func(metadata.Tx, metadat
 // readable until then. Errors: image.ErrNotFound, image.ErrDataMissing, image.ErrStoreOffline, image.ErrForbidden for what would not be
 // safe to open.
 func (t *Tree) Open(ctx context.Context, number int64) (imagestore.Reader, image.Location, error) {
-	return t.svc.openHeld(ctx, number)
+	_, r, loc, err := t.svc.openHeld(ctx, number, t.svc.keepToItself)
+	return r, loc, err
+}
+
+// OpenDisk is like Open for the disk that a guest sees of the image. It reads through what over returns for the data and the location
+// of it. It opens no other files, and so takes no harm from data that others may change. Errors: image.ErrUnsupportedContent, image.ErrCorrupt,
+// those of Open but for image.ErrForbidden.
+func (t *Tree) OpenDisk(ctx context.Context, number int64, over func(imagestore.Reader, image.Location) imagestore.Reader) (*Disk, error) {
+	anywhere := func(*image.Image) error { return nil }
+	img, r, loc, err := t.svc.openHeld(ctx, number, anywhere)
+	if err != nil {
+		return nil, err
+	}
+	return t.svc.openDisk(ctx, img, over(r, loc))
 }
 
 // Changes returns changes above after, in order, and the sequence to go on from. lost says that older ones were

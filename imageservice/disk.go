@@ -1,0 +1,118 @@
+package imageservice
+
+import (
+	"context"
+	"errors"
+
+	"github.com/vitrine-image/vitrine/diskformat"
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+)
+
+// DefaultTableCache is how many bytes of tables and of decompressed data are kept of all the images that are open as disks.
+const DefaultTableCache = 64 << 20
+
+// A Disk is an imagestore.ExtentReader of what a guest sees of an image. The embedded Disk gives its extents one by one; its
+// errors are not ours.
+type Disk struct {
+	*diskformat.Disk
+	img  *image.Image
+	data imagestore.Reader
+}
+
+// Disk opens the data as the disk that a guest sees, which owns d.Reader from then on: close either. Errors:
+// image.ErrUnsupportedContent when it cannot be read as one, with the reason; image.ErrCorrupt; those of reading.
+func (d *Data) Disk(ctx context.Context) (*Disk, error) {
+	return d.session.svc.openDisk(ctx, d.Image, d.Reader)
+}
+
+// openDisk returns the disk in the image's data r, which it closes when there is none.
+func (s *Service) openDisk(ctx context.Context, img *image.Image, r imagestore.Reader) (*Disk, error) {
+	d, err := s.readDisk(ctx, img, r)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (s *Service) readDisk(ctx context.Context, img *image.Image, r imagestore.Reader) (*Disk, error) {
+	if !img.HasRawView() {
+		return nil, image.Errorf(image.ErrUnsupportedContent, "Image %s cannot be read as a disk: it is %s in a container of the format %s.",
+			img.ID, img.DiskFormat, img.ContainerFormat)
+	}
+	format := img.DiskFormat
+	if img.IsRawDisk() {
+		format = diskformat.Raw
+	}
+	disk, err := diskformat.Open(ctx, sourceOf(r), format, s.tables)
+	if err != nil {
+		return nil, explainDisk(img, err)
+	}
+	return &Disk{Disk: disk, img: img, data: r}, nil
+}
+
+// ReadAt fills p from offset off of the disk, as io.ReaderAt does. Errors: image.ErrCorrupt, those of the store.
+func (d *Disk) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	n, err := d.Disk.ReadAt(ctx, p, off)
+	return n, explainDisk(d.img, err)
+}
+
+// Extents returns all the data ranges within [off, off+n).
+func (d *Disk) Extents(ctx context.Context, off, n int64) (all []imagestore.Extent, err error) {
+	for e, err := range d.Disk.Extents(ctx, off, n) {
+		if err != nil {
+			return nil, explainDisk(d.img, err)
+		}
+		all = append(all, imagestore.Extent(e))
+	}
+	return all, nil
+}
+
+// DataAt returns the data at off or the first behind it, [start, end); it may go on at end. start is Size() when there is none.
+func (d *Disk) DataAt(ctx context.Context, off int64) (start, end int64, err error) {
+	// The extents of a large disk without holes would be those of all its tables.
+	for n := int64(1 << 30); off < d.Size(); n *= 2 {
+		n = min(n, d.Size()-off)
+		for e, err := range d.Disk.Extents(ctx, off, n) {
+			return e.Offset, e.Offset + e.Length, explainDisk(d.img, err)
+		}
+		off += n
+	}
+	return d.Size(), d.Size(), nil
+}
+
+// Close closes the disk and the image's data.
+func (d *Disk) Close() error {
+	return errors.Join(d.Disk.Close(), d.data.Close())
+}
+
+// explainDisk gives an error of diskformat the kind that it has with us, and a text that a client is told.
+func explainDisk(img *image.Image, err error) error {
+	switch {
+	case errors.Is(err, diskformat.ErrUnsupported):
+		return image.Errorf(image.ErrUnsupportedContent, "The data of image %s is of no use as a disk: %v.", img.ID, err)
+	case errors.Is(err, diskformat.ErrCorrupt):
+		return image.Errorf(image.ErrCorrupt, "The data of image %s is corrupt: %v.", img.ID, err)
+	}
+	return err
+}
+
+// sourceOf returns r as diskformat reads it, with what it knows of holes.
+func sourceOf(r imagestore.Reader) diskformat.Source {
+	if e, ok := r.(imagestore.ExtentReader); ok {
+		return sparseSource{e}
+	}
+	return r
+}
+
+type sparseSource struct{ imagestore.ExtentReader }
+
+func (s sparseSource) Extents(ctx context.Context, off, n int64) ([]diskformat.Extent, error) {
+	found, err := s.ExtentReader.Extents(ctx, off, n)
+	extents := make([]diskformat.Extent, len(found))
+	for i, e := range found {
+		extents[i] = diskformat.Extent(e)
+	}
+	return extents, err
+}
