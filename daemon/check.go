@@ -48,6 +48,7 @@ func (cfg *Config) finish() error {
 	positive(fail, "api.stall_timeout", cfg.API.StallTimeout)
 	positive(fail, "api.max_connections", cfg.API.MaxConnections)
 	positive(fail, "images.buffer_memory", cfg.Images.BufferMemory)
+	positive(fail, "images.table_cache", cfg.Images.TableCache)
 	if len(cfg.Stores) == 0 {
 		cfg.Stores = map[string]StoreConfig{"local": {Type: "file", Path: filepath.Join(cfg.Data, "images"), Default: true}}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/vitrine-image/vitrine/api"
+	"github.com/vitrine-image/vitrine/imageservice"
 )
 
 // Config is the configuration file. Every key is explained in vitrined.toml beside this file; Default has the values of
@@ -110,6 +111,7 @@ type ImagesConfig struct {
 	FormatsConfig
 	DeleteInUse  string `toml:"delete_in_use"` // refuse or trash
 	BufferMemory Size   `toml:"buffer_memory"`
+	TableCache   Size   `toml:"table_cache"` // of images that are read as disks
 }
 
 // MountConfig is the section [mount].
@@ -140,7 +142,7 @@ func Default() Config {
 			StallTimeout: Minute, DrainTimeout: Minute / 2, CORSMaxAge: Hour},
 		Metadata: MetadataConfig{KeepChanges: 100_000},
 		Images: ImagesConfig{SizeCap: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HTTPRetries: 3, LocationQuota: 10, SecureHash: true, HashingAlgorithm: "sha512",
-			FormatsConfig: defaultFormats(), DeleteInUse: "refuse", BufferMemory: 48 << 20},
+			FormatsConfig: defaultFormats(), DeleteInUse: "refuse", BufferMemory: 48 << 20, TableCache: imageservice.DefaultTableCache},
 		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),
 		Outgoing: defaultOutgoing(),

@@ -122,6 +122,7 @@ func TestCheck(t *testing.T) {
 		{"no time to stall", func(c *Config) { c.API.StallTimeout = 0 }, "api.stall_timeout"},
 		{"no connections", func(c *Config) { c.API.MaxConnections = 0 }, "api.max_connections"},
 		{"no memory", func(c *Config) { c.Images.BufferMemory = 0 }, "images.buffer_memory"},
+		{"no tables", func(c *Config) { c.Images.TableCache = 0 }, "images.table_cache"},
 		{"no changes", func(c *Config) { c.Metadata.KeepChanges = 0 }, "metadata.keep_changes"},
 		{"a cache for nothing", func(c *Config) { c.Mount.CacheSize = 1000 }, "mount.cache_size"},
 		{"no read-ahead", func(c *Config) { c.Mount.ReadAhead = 1000 }, "mount.read_ahead"},

@@ -21,6 +21,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/api"
 	"github.com/vitrine-image/vitrine/auth"
+	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/events"
 	"github.com/vitrine-image/vitrine/fusefs"
 	"github.com/vitrine-image/vitrine/image"
@@ -150,6 +151,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	service := imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
+		Tables:  diskformat.NewCache(int64(d.cfg.Images.TableCache)),
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota, Locations: d.cfg.Images.LocationQuota}, Quotas: quotas,
