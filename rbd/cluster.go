@@ -176,6 +176,7 @@ func (c *Cluster) configure(conn *rados.Conn) error {
 		{"rbd_cache", "false"},              // it costs a copy; its read-ahead ends after 50 MiB
 		{"rbd_non_blocking_aio", "false"},   // true gives every read to another thread first
 		{"objecter_inflight_op_bytes", "0"}, // a read over this limit would wait whatever its context says; Calls bounds them
+		{"objecter_inflight_ops", "0"},      // likewise
 		{"log_to_stderr", "false"},
 		{"err_to_stderr", "false"},
 	}
@@ -226,20 +227,27 @@ func (c *Cluster) retire(s *session) {
 	}
 }
 
-// pool returns the context of a pool, made once for each session.
+// pool returns the context of a pool, which is kept for as long as the session.
 func (s *session) pool(name string) (*rados.IOContext, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p, ok := s.pools[name]; ok {
+	p := s.pools[name]
+	s.mu.Unlock()
+	if p != nil {
 		return p, nil
 	}
-	p, err := s.conn.OpenIOContext(name)
+	p, err := s.conn.OpenIOContext(name) // waits for a monitor if the pool is not known
 	if err == nil {
 		// Without it writes to a full pool, and the opening of images in it, wait until somebody makes room.
 		err = p.SetPoolFullTry()
 	}
 	if err != nil {
 		return nil, named("open pool "+name, err, ErrNoPool)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other := s.pools[name]; other != nil { // of a call that was faster
+		p.Destroy()
+		return other, nil
 	}
 	s.pools[name] = p
 	return p, nil

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -55,11 +56,17 @@ func TestContextEndsCalls(t *testing.T) {
 	wantError(t, "FSID with an ended context", err, context.Canceled)
 }
 
-// Reads end with their contexts however many bytes the others wait for.
+// Reads end with their contexts however many bytes, and however many objects, the others wait for.
 func TestContextEndsManyReads(t *testing.T) {
 	c := testservers.SharedCeph(t)
-	p := connect(t, c, "images", nil).Pool("images")
-	i := open(t, p, newImage(t, p), "snap", Watched)
+	for _, objectSize := range []int64{1 << 20, 4 << 10} {
+		p := connect(t, c, "images", nil).Pool("images")
+		testContextEndsManyReads(t, c, open(t, p, newImageIn(t, p, objectSize), "snap", Watched))
+	}
+}
+
+func testContextEndsManyReads(t *testing.T, c *testservers.Ceph, i *Image) {
+	t.Helper()
 	resume := pause(t, c)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -80,6 +87,30 @@ func TestContextEndsManyReads(t *testing.T) {
 	b := make([]byte, 3<<20)
 	if _, err := i.ReadAt(t.Context(), b, 0); err != nil || !bytes.HasPrefix(b, content()) {
 		t.Errorf("ReadAt when the OSD goes on = %v, or other bytes", err)
+	}
+}
+
+// Who waits for a monitor keeps nobody from what the cluster does without one.
+func TestMonitorThatStandsStill(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	cluster := connect(t, c, "images", nil)
+	p := cluster.Pool("images")
+	name := newImage(t, p)
+	resume, err := c.PauseMon()
+	must(t, err)
+	var waiting sync.WaitGroup
+	t.Cleanup(waiting.Wait)
+	t.Cleanup(resume)
+	waiting.Go(func() { cluster.Pool("nothing").List(context.Background()) })
+	for len(cluster.slots) == 0 {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 3 {
+		i, err := p.Open(ctx, name, "snap", Watched)
+		must(t, err)
+		must(t, i.Close(ctx))
 	}
 }
 

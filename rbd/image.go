@@ -36,8 +36,8 @@ type Image struct {
 	mode     Mode
 	opened   state // of a snapshot when it was opened
 
-	size       int64
-	objectSize int64
+	size   int64
+	stripe int64 // bytes in a row that lie in one object
 
 	mu   sync.RWMutex // held for reading by every call that uses img
 	img  *rbd.Image   // nil when closed
@@ -97,8 +97,9 @@ func (i *Image) learn() error {
 	if err != nil {
 		return named("ask for the size of image "+i.String(), err, ErrNotFound)
 	}
-	i.size, i.objectSize = int64(info.Size), int64(info.Obj_size)
-	if i.snapshot != "" {
+	stripe, err := i.img.GetStripeUnit()
+	i.size, i.stripe = int64(info.Size), int64(stripe)
+	if err == nil && i.snapshot != "" {
 		i.opened, err = stateOf(i.img, i.snapshot)
 	}
 	return named("look at image "+i.String(), err, ErrNotFound)
@@ -241,14 +242,18 @@ func (i *Image) Noted(ctx context.Context, key string) (string, error) {
 // Watchers returns how many others have the image open for writing or watched, and how many times this Cluster has,
 // including this one.
 func (i *Image) Watchers(ctx context.Context) (others, own int, err error) {
-	me := int64(i.session.conn.GetInstanceID())
-	list, err := with(ctx, i, "list the watchers of image", (*rbd.Image).ListWatchers)
-	for _, w := range list {
-		if w.Id == me {
-			own++
-		} else {
-			others++
+	type counts struct{ others, own int }
+	n, err := with(ctx, i, "list the watchers of image", func(img *rbd.Image) (n counts, err error) {
+		me := int64(i.session.conn.GetInstanceID())
+		list, err := img.ListWatchers()
+		for _, w := range list {
+			if w.Id == me {
+				n.own++
+			} else {
+				n.others++
+			}
 		}
-	}
-	return others, own, err
+		return n, err
+	})
+	return n.others, n.own, err
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,9 +57,15 @@ func content() []byte {
 // newImage makes an image of 3 MiB in objects of 1 MiB, with a protected snapshot "snap", and returns its name.
 func newImage(t *testing.T, p *Pool) string {
 	t.Helper()
+	return newImageIn(t, p, 1<<20)
+}
+
+// newImageIn is newImage with objects of another size.
+func newImageIn(t *testing.T, p *Pool, objectSize int64) string {
+	t.Helper()
 	ctx := t.Context()
 	name := fmt.Sprintf("%s-%d", strings.ToLower(t.Name()), imageNumber.Add(1))
-	must(t, p.Create(ctx, name, 3<<20, 1<<20))
+	must(t, p.Create(ctx, name, 3<<20, objectSize))
 	i := open(t, p, name, "", Writable)
 	must(t, i.WriteAt(ctx, content()[:1<<20], 0))
 	must(t, i.WriteAt(ctx, content()[2<<20:], 2<<20))
@@ -164,7 +171,34 @@ func TestRemovedElsewhereIsNoZeros(t *testing.T) {
 		if !wantNoZeros(100, 4096) || !wantNoZeros(1<<20, 4096) {
 			t.Errorf("mode %d: reads of what is gone succeed", mode)
 		}
+		extents, err := i.Extents(t.Context(), 0, i.Size())
+		wantError(t, fmt.Sprintf("mode %d: Extents of what is gone = %v,", mode, extents), err, ErrNotFound)
 	}
+}
+
+// Where an image is striped, an object that has gone leaves zeros between what others still hold.
+func TestRemovedStripeIsNoZeros(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	p := connect(t, c, "images", nil).Pool("images")
+	_, err := c.RBD(t.Context(), "images", "create", "--size", "1M", "--object-size", "512K", "--stripe-unit", "64K", "--stripe-count", "2", "images/striped")
+	must(t, err)
+	w := open(t, p, "striped", "", Writable)
+	data := content()[:1<<20]
+	must(t, w.WriteAt(t.Context(), data, 0))
+	must(t, w.Flush(t.Context()))
+	must(t, w.Snapshot(t.Context(), "snap"))
+	must(t, w.Protect(t.Context(), "snap"))
+	i := open(t, p, "striped", "snap", Unnoticed)
+	b := make([]byte, len(data))
+	if _, err := i.ReadAt(t.Context(), b, 0); err != nil || !bytes.Equal(b, data) {
+		t.Fatalf("ReadAt = %v, or other bytes", err)
+	}
+	must(t, w.Unprotect(t.Context(), "snap")) // as every removal begins
+	id, err := w.ID(t.Context())
+	must(t, err)
+	must(t, exec.CommandContext(t.Context(), "rados", "-c", c.Conf, "--id", "images", "-p", "images", "rm", "rbd_data."+id+".0000000000000001").Run())
+	_, err = i.ReadAt(t.Context(), b, 0)
+	wantError(t, "ReadAt of what has lost an object", err, ErrNotFound)
 }
 
 func TestRemoval(t *testing.T) {
@@ -269,6 +303,9 @@ func TestUnknownNames(t *testing.T) {
 	wantError(t, "Space of an unknown pool", err, ErrNoPool)
 	must(t, i.Close(t.Context()))
 	wantError(t, "Flush of what is closed", i.Flush(t.Context()), ErrClosed)
+	cluster.Close()
+	_, _, err = i.Watchers(t.Context())
+	wantError(t, "Watchers of what is closed", err, ErrClosed)
 }
 
 func TestWhyThereIsNoConnection(t *testing.T) {

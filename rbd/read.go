@@ -68,7 +68,7 @@ var zeros [64 << 10]byte
 // mayBeRemoved tells whether all that was read of some object is zeros, as it is when the object is gone.
 func (i *Image) mayBeRemoved(p []byte, off int64) bool {
 	for len(p) > 0 {
-		n := min(int64(len(p)), i.objectSize-off%i.objectSize)
+		n := min(int64(len(p)), i.stripe-off%i.stripe)
 		if allZeros(p[:n]) {
 			return true
 		}
@@ -113,8 +113,19 @@ func (i *Image) confirm(ctx context.Context) error {
 type Extent struct{ Offset, Length int64 }
 
 // Extents returns which objects hold data, within [off, off+n), in order. The rest reads as zeros. It costs little where
-// images have object maps.
+// images have object maps. Errors: ErrNotFound when the image is gone, as ReadAt.
 func (i *Image) Extents(ctx context.Context, off, n int64) ([]Extent, error) {
+	list, err := i.extents(ctx, off, n)
+	if err == nil && i.snapshot != "" {
+		err = i.confirm(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+func (i *Image) extents(ctx context.Context, off, n int64) ([]Extent, error) {
 	return with(ctx, i, "find the data of image", func(img *rbd.Image) (list []Extent, err error) {
 		err = img.DiffIterate(rbd.DiffIterateConfig{
 			Offset: uint64(off), Length: uint64(n), IncludeParent: rbd.IncludeParent, WholeObject: rbd.EnableWholeObject,
