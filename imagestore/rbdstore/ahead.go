@@ -6,6 +6,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"time"
 )
 
 const (
@@ -14,6 +15,8 @@ const (
 	aheadBlocks = 16      // that all readers of a store hold at a time
 	aheadAfter  = 2 << 20 // bytes in order, after which it begins; a guest's read of 1 MiB comes in pieces of 128 KiB
 	aheadSlack  = 1 << 20 // bytes by which parallel reads may be out of order
+
+	aheadIdle = 5 * time.Second // after which blocks are given up that nobody has come for
 )
 
 // A readAhead reads blocks before they are asked for, when a reader goes through its image in order: librbd itself is slow
@@ -31,6 +34,8 @@ type readAhead struct {
 	next    int64 // where a read in order begins
 	inOrder int64 // bytes
 	blocks  map[int64]*block
+	noted   bool        // a read has begun since watch looked last
+	watch   *time.Timer // runs while there are blocks
 }
 
 // A block is aheadSize bytes of an image, less at its end.
@@ -45,13 +50,29 @@ type block struct {
 func newReadAhead(fetch func(context.Context, int, int64) ([]byte, func(), error), size int64, tokens chan struct{}) *readAhead {
 	a := &readAhead{fetch: fetch, size: size, tokens: tokens, blocks: map[int64]*block{}}
 	a.ctx, a.stop = context.WithCancel(context.Background())
+	a.watch = time.AfterFunc(math.MaxInt64, a.giveUp)
+	a.watch.Stop()
 	return a
+}
+
+// giveUp lets go of all blocks if nobody has read for a while: a guest that is quiet must not keep them from others.
+func (a *readAhead) giveUp() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.noted {
+		a.dropBefore(math.MaxInt64)
+	}
+	a.noted = false
+	if len(a.blocks) > 0 {
+		a.watch.Reset(aheadIdle)
+	}
 }
 
 // note is told of each read that begins.
 func (a *readAhead) note(off int64, n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.noted = true
 	if off < a.next-aheadSlack || off > a.next+aheadSlack {
 		a.inOrder = 0
 		a.dropBefore(math.MaxInt64)
@@ -107,6 +128,9 @@ func (a *readAhead) begin(i int64) bool {
 	default:
 		return false
 	}
+	if len(a.blocks) == 0 {
+		a.watch.Reset(aheadIdle)
+	}
 	b := &block{done: make(chan struct{}), users: 2}
 	a.blocks[i] = b
 	a.fetches.Go(func() {
@@ -150,6 +174,7 @@ func (a *readAhead) close() {
 	a.stop()
 	a.mu.Lock()
 	a.dropBefore(math.MaxInt64)
+	a.watch.Stop()
 	a.mu.Unlock()
 	a.fetches.Wait()
 }

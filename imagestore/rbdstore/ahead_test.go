@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 )
@@ -127,4 +129,45 @@ func TestReadAheadIsShared(t *testing.T) {
 	if len(tokens) != 0 {
 		t.Errorf("%d tokens are missing at the end", len(tokens))
 	}
+}
+
+// Who reads no more gives others room.
+func TestReadAheadThatIsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := make(chan struct{}, aheadDepth)
+		zeros := make([]byte, aheadSize)
+		ahead := func() *readAhead {
+			return newReadAhead(func(_ context.Context, n int, _ int64) ([]byte, func(), error) { return zeros[:n], func() {}, nil }, 1<<30, tokens)
+		}
+		p := make([]byte, 512<<10)
+		read := func(a *readAhead, from, n int) (served int) {
+			for off := from; off < from+n; off += len(p) {
+				a.note(int64(off), len(p))
+				served += a.read(t.Context(), p, int64(off))
+			}
+			return served
+		}
+		quiet, busy := ahead(), ahead()
+		defer quiet.close()
+		defer busy.close()
+		if read(quiet, 0, 4<<20) == 0 || len(tokens) != aheadDepth {
+			t.Fatalf("%d blocks were read ahead, want %d", len(tokens), aheadDepth)
+		}
+		for off := 4 << 20; off < 14<<20; off += 1 << 20 {
+			time.Sleep(aheadIdle - time.Second)
+			if read(quiet, off, 1<<20) != 1<<20 {
+				t.Fatal("who reads slowly has lost his blocks")
+			}
+		}
+		if served := read(busy, 0, 8<<20); served != 0 {
+			t.Errorf("%d bytes were read ahead without room", served)
+		}
+		time.Sleep(2*aheadIdle + time.Second)
+		if len(tokens) != 0 {
+			t.Errorf("%d blocks are held for nobody", len(tokens))
+		}
+		if read(busy, 8<<20, 8<<20) == 0 {
+			t.Error("nothing is read ahead in the room of who is idle")
+		}
+	})
 }
