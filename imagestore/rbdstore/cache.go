@@ -34,8 +34,8 @@ type opened struct {
 	users int         // guarded by cache.mu, as is idle
 	idle  *time.Timer // closes the image, when users is 0
 
-	mu      sync.Mutex
-	version string // of the locations that are about it, once one was found to be
+	mu      sync.Mutex // not held while the cluster is asked
+	version string     // of the locations that are about it, once one was found to be
 	known   bool
 	extents []imagestore.Extent // which ranges hold data, if known
 }
@@ -85,7 +85,9 @@ func (c *cache) enter(name string, open func(*opened)) (*opened, error) {
 		o = &opened{name: name, ready: make(chan struct{})}
 		c.named[name], c.all[o] = o, true
 		c.running.Go(func() {
-			open(o)
+			if open(o); o.err != nil {
+				c.drop(o)
+			}
 			close(o.ready)
 		})
 	}
@@ -96,14 +98,14 @@ func (c *cache) enter(name string, open func(*opened)) (*opened, error) {
 	return o, nil
 }
 
-// put gives an image back. It stays open for a while, unless it could not be opened or was dropped.
+// put gives an image back. It stays open for a while, unless it was dropped, as one is that could not be opened.
 func (c *cache) put(o *opened) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if o.users--; o.users > 0 || !c.all[o] {
 		return
 	}
-	if c.named[o.name] == o && !o.failed() {
+	if c.named[o.name] == o {
 		o.idle = time.AfterFunc(idleTime, func() { c.expire(o) })
 		return
 	}
@@ -173,15 +175,5 @@ func (o *opened) close() {
 	<-o.ready
 	if o.err == nil {
 		_ = o.img.Close(context.Background()) // only a context that ends makes it fail
-	}
-}
-
-// failed tells whether the image could not be opened.
-func (o *opened) failed() bool {
-	select {
-	case <-o.ready:
-		return o.err != nil
-	default:
-		return false
 	}
 }

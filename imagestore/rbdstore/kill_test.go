@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -217,14 +218,84 @@ func TestBlocklisted(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	s := emptyStore(t, config(c))
 	data := storetest.Random(100_000)
-	loc := put(t, s, data)
+	loc, other, third := put(t, s, data), put(t, s, data), put(t, s, data)
 	r := openReader(t, s, loc)
+	holes := openReader(t, s, other).(imagestore.ExtentReader)
+	o, err := s.get(t.Context(), imageOf(third)) // it is open, and nobody has looked whose it is
+	must(t, err)
+	s.images.put(o)
 	shutOutWatcher(t, c, imageOf(loc))
 	first := r.(*reader).image
 	for r.(*reader).image == first { // until the OSD has heard of it
 		wantData(t, r, data)
 	}
 	wantData(t, openReader(t, s, loc), data)
+	if extents, err := holes.Extents(t.Context(), 0, 1<<62); err != nil || len(extents) != 1 {
+		t.Errorf("Extents of an image that was open = %v, %v", extents, err)
+	}
+	again, err := s.Open(t.Context(), third) // through the connection that is broken
+	if err != nil {
+		again, err = s.Open(t.Context(), third)
+	}
+	must(t, err)
+	wantData(t, again, data)
+	must(t, again.Close())
+}
+
+// Of two reads that meet a broken connection, one may close the image after the other has taken it.
+func TestReadOfWhatAnotherReadReopened(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	s := emptyStore(t, config(c))
+	data := storetest.Random(1000)
+	r := openReader(t, s, put(t, s, data)).(*reader)
+	var asked []*opened
+	p := make([]byte, len(data))
+	err := r.ask(t.Context(), func(o *opened) error {
+		if asked = append(asked, o); len(asked) == 1 {
+			must(t, r.reopen(t.Context(), o))
+			must(t, o.img.Close(t.Context()))
+		}
+		_, err := o.img.ReadAt(t.Context(), p, 0)
+		return err
+	})
+	if err != nil || !bytes.Equal(p, data) || len(asked) != 2 {
+		t.Errorf("the read = %v after %d times, want the data at the second time", err, len(asked))
+	}
+}
+
+// Who waits patiently for a cluster that stands still keeps nobody waiting whose time is up.
+func TestPatience(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	s := emptyStore(t, config(c))
+	data := storetest.Random(1000)
+	loc := put(t, s, data)
+	o, err := s.get(t.Context(), imageOf(loc)) // open for all who come
+	must(t, err)
+	s.images.put(o)
+	resume, err := c.PauseOSD()
+	must(t, err)
+	t.Cleanup(resume)
+	var patient, begun sync.WaitGroup
+	for range 8 {
+		begun.Add(1)
+		patient.Go(func() {
+			begun.Done()
+			wantStored(t, s, loc, data)
+		})
+	}
+	begun.Wait()
+	start := time.Now()
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		_, err := s.Open(ctx, loc)
+		wantError(t, "Open while the OSD stands still", err, context.DeadlineExceeded)
+		cancel()
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("three times 0.3 s took %s", d)
+	}
+	resume()
+	patient.Wait()
 }
 
 // A pool that is full takes no more, nothing of it is left, and nothing hangs.

@@ -325,3 +325,22 @@ func TestReadersShareAnImage(t *testing.T) {
 	_, err := s.Open(t.Context(), loc)
 	wantError(t, "Open after the store was closed", err, image.ErrStoreOffline)
 }
+
+// An image that could not be opened is opened anew by the next reader, also while others have not yet heard of the failure.
+func TestFailedOpeningIsForgotten(t *testing.T) {
+	c := cache{named: map[string]*opened{}, all: map[*opened]bool{}}
+	fail := func(o *opened) { o.err = errors.New("away") }
+	first, err := c.enter("image", fail)
+	must(t, err)
+	<-first.ready
+	second, err := c.enter("image", fail)
+	must(t, err)
+	if second == first {
+		t.Error("the next reader gets the failure of the one before")
+	}
+	c.put(second)
+	c.put(first)
+	if c.close(); len(c.all)+len(c.named) != 0 {
+		t.Errorf("%d images are open, and %d to be had", len(c.all), len(c.named))
+	}
+}

@@ -50,6 +50,9 @@ func (s *Store) openAt(ctx context.Context, loc image.Location) (*opened, error)
 		return nil, s.failure(err)
 	}
 	if err := s.compare(ctx, o, loc.Metadata[image.MetadataVersion]); err != nil {
+		if !errors.Is(err, image.ErrDataMissing) {
+			s.images.drop(o) // its connection may be broken for good
+		}
 		s.images.put(o)
 		return nil, err
 	}
@@ -59,8 +62,9 @@ func (s *Store) openAt(ctx context.Context, loc image.Location) (*opened, error)
 // compare refuses to read an image that has taken the name of the one that a version tells of. Error: image.ErrDataMissing.
 func (s *Store) compare(ctx context.Context, o *opened, version string) error {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.version == version {
+	known := o.version == version
+	o.mu.Unlock()
+	if known {
 		return nil
 	}
 	same, err := isOf(ctx, o.img, version)
@@ -73,6 +77,8 @@ func (s *Store) compare(ctx context.Context, o *opened, version string) error {
 	if !same {
 		return fmt.Errorf("store %s: image %s is not the one that was stored: %w", s.id, o.img, image.ErrDataMissing)
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.version = version
 	return nil
 }
@@ -106,8 +112,8 @@ func (r *reader) ReadAt(ctx context.Context, p []byte, off int64) (n int, err er
 
 // readImage reads from the cluster.
 func (r *reader) readImage(ctx context.Context, p []byte, off int64) (n int, err error) {
-	err = r.ask(ctx, func(img *rbd.Image) error {
-		n, err = img.ReadAt(ctx, p, off)
+	err = r.ask(ctx, func(o *opened) error {
+		n, err = o.img.ReadAt(ctx, p, off)
 		return err
 	})
 	return n, err
@@ -115,8 +121,8 @@ func (r *reader) readImage(ctx context.Context, p []byte, off int64) (n int, err
 
 // fetch reads n bytes that it holds until free is called.
 func (r *reader) fetch(ctx context.Context, n int, off int64) (data []byte, free func(), err error) {
-	err = r.ask(ctx, func(img *rbd.Image) error {
-		d, err := img.Read(ctx, n, off)
+	err = r.ask(ctx, func(o *opened) error {
+		d, err := o.img.Read(ctx, n, off)
 		if err == nil {
 			data, free = d.Bytes, d.Free
 		}
@@ -125,19 +131,20 @@ func (r *reader) fetch(ctx context.Context, n int, off int64) (data []byte, free
 	return data, free, err
 }
 
-// ask calls read with the image, and again with one that has a new connection if the cluster has shut the old one out.
-func (r *reader) ask(ctx context.Context, read func(*rbd.Image) error) error {
+// ask calls read with the image, and again with one that has a new connection if the cluster has shut the old one out,
+// which another read may have closed by then.
+func (r *reader) ask(ctx context.Context, read func(*opened) error) error {
 	for again := false; ; again = true {
 		r.mu.Lock()
 		o := r.image
 		r.mu.Unlock()
-		err := read(o.img)
+		err := read(o)
 		switch {
 		case err == nil || err == io.EOF:
 			return err
 		case errors.Is(err, rbd.ErrNotFound):
 			r.store.images.drop(o)
-		case errors.Is(err, rbd.ErrBlocklisted) && !again:
+		case (errors.Is(err, rbd.ErrBlocklisted) || errors.Is(err, rbd.ErrClosed)) && !again:
 			if err = r.reopen(ctx, o); err == nil {
 				continue
 			}
@@ -149,11 +156,6 @@ func (r *reader) ask(ctx context.Context, read func(*rbd.Image) error) error {
 // reopen opens the image again in place of one that does not work any more.
 func (r *reader) reopen(ctx context.Context, broken *opened) error {
 	r.store.images.drop(broken)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.image != broken {
-		return nil // another read has done it
-	}
 	o, err := r.store.get(ctx, broken.name)
 	if err != nil {
 		return err
@@ -162,8 +164,12 @@ func (r *reader) reopen(ctx context.Context, broken *opened) error {
 		r.store.images.put(o)
 		return fmt.Errorf("image %s is another one: %w", o.img, rbd.ErrNotFound)
 	}
-	r.image = o
-	r.store.images.put(broken)
+	r.mu.Lock()
+	if r.image == broken {
+		r.image, o = o, broken
+	} // otherwise another read has done it
+	r.mu.Unlock()
+	r.store.images.put(o)
 	return nil
 }
 
@@ -186,12 +192,13 @@ func (r *reader) Extents(ctx context.Context, off, n int64) (list []imagestore.E
 	if off < 0 || n < 0 {
 		return nil, fmt.Errorf("store %s: extents from %d: %w", r.store.id, off, image.ErrRange)
 	}
-	r.mu.Lock()
-	o := r.image
-	r.mu.Unlock()
-	all, err := o.all(ctx)
+	var all []imagestore.Extent
+	err = r.ask(ctx, func(o *opened) error {
+		all, err = o.all(ctx)
+		return err
+	})
 	if err != nil {
-		return nil, r.store.failure(err)
+		return nil, err
 	}
 	end := r.size
 	if n < r.size-off {
@@ -209,17 +216,20 @@ func (r *reader) Extents(ctx context.Context, off, n int64) (list []imagestore.E
 // all returns all extents.
 func (o *opened) all(ctx context.Context) ([]imagestore.Extent, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.known {
-		return o.extents, nil
+	extents, known := o.extents, o.known
+	o.mu.Unlock()
+	if known {
+		return extents, nil
 	}
 	list, err := o.img.Extents(ctx, 0, o.img.Size())
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range list {
-		o.extents = append(o.extents, imagestore.Extent(e))
+		extents = append(extents, imagestore.Extent(e))
 	}
-	o.known = true
-	return o.extents, nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.extents, o.known = extents, true
+	return extents, nil
 }
