@@ -80,6 +80,9 @@ func (c *Cluster) Close() {
 	c.answers.close()
 }
 
+// Timeout returns after which time a request that gets no answer has failed.
+func (c *Cluster) Timeout() time.Duration { return c.cfg.Timeout }
+
 // FSID returns the id of the cluster.
 func (c *Cluster) FSID(ctx context.Context) (string, error) {
 	return use(ctx, c, func(s *session) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/rbd"
@@ -105,18 +106,13 @@ func (s *Store) capsCommand() string {
 	return fmt.Sprintf("ceph auth caps client.%s mon 'profile rbd' osd '%s' mgr '%s'", s.user, all, all)
 }
 
-// sweepClones removes what the making of clones has left. What the last sweep did not see, another daemon may be making: it is a
-// suspect until the next one.
-func (s *Store) sweepClones(ctx context.Context, suspects map[string]bool) (removed int, err error) {
+// sweepClones removes what the making of clones has left. What was not there for long another daemon may be making: it is a suspect.
+func (s *Store) sweepClones(ctx context.Context, before map[string]time.Time) (removed int, err error) {
 	var failed []error
 	for _, pool := range s.clonePools {
 		names, err := s.cluster.Pool(pool).List(ctx)
 		for _, name := range names {
-			if !strings.HasPrefix(name, unfinishedClone) {
-				continue
-			}
-			if !suspects[name] {
-				s.suspects[name] = true
+			if !strings.HasPrefix(name, unfinishedClone) || !s.convict(name, before) {
 				continue
 			}
 			if err = unlessGone(s.cluster.Pool(pool).Remove(ctx, name)); err != nil {

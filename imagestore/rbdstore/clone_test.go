@@ -176,6 +176,7 @@ func TestCloneWhileTheClusterIsAway(t *testing.T) {
 		t.Errorf("Sweep = %d, %v, and the pool holds %q; want what a clone left, which may still be made", removed, err, left)
 	}
 	s.clonePools = []string{"vms"}
+	passTime(s)
 	removed, err = s.Sweep(t.Context())
 	if left := volumes(t, c, "vms"); err != nil || removed == 0 || len(left) > 0 {
 		t.Errorf("Sweep later = %d, %v, and the pool holds %q", removed, err, left)

@@ -62,8 +62,8 @@ type Store struct {
 	unnoticed  atomic.Bool   // the user may only read, so images are opened without a watch
 	ahead      chan struct{} // a token for each block read ahead
 
-	sweeping sync.Mutex      // held by the sweep
-	suspects map[string]bool // images that it may not remove yet, see isLeft, and unfinished clones
+	sweeping sync.Mutex           // held by the sweep
+	suspects map[string]time.Time // what it may not remove yet, by when it was found: see isLeft and sweepClones
 
 	mu       sync.Mutex
 	fsid     string // "" while unknown

@@ -25,14 +25,14 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
 	before := s.suspects
-	s.suspects = map[string]bool{}
+	s.suspects = map[string]time.Time{}
 	var failed []error
 	remain := false
 	for _, name := range names {
 		if !strings.HasPrefix(name, uploadPrefix) {
 			continue
 		}
-		left, err := s.isLeft(ctx, name, before[name])
+		left, err := s.isLeft(ctx, name, before)
 		if left && err == nil {
 			err = s.remove(ctx, name, "")
 		}
@@ -59,12 +59,12 @@ func (s *Store) SweepEvery() time.Duration {
 	return time.Hour
 }
 
-// isLeft tells whether nobody writes an image any more. One without its note may have been made this moment, and one with its snapshot
-// be about to get its name: nobody watches it then, and it is a suspect until the next sweep.
-func (s *Store) isLeft(ctx context.Context, name string, suspect bool) (bool, error) {
+// isLeft tells whether nobody writes an image any more. One that cannot be opened or has no note may be in the making, and one with its
+// snapshot be about to get its name: nobody watches it then, and it is a suspect.
+func (s *Store) isLeft(ctx context.Context, name string, before map[string]time.Time) (bool, error) {
 	img, err := s.pool.Open(ctx, name, "", rbd.Unnoticed)
 	if errors.Is(err, rbd.ErrNotFound) {
-		return false, nil
+		return s.convict(name, before), nil
 	}
 	if err != nil {
 		return false, err
@@ -79,11 +79,20 @@ func (s *Store) isLeft(ctx context.Context, name string, suspect bool) (bool, er
 		return false, err
 	}
 	snapshots, err := img.Snapshots(ctx)
-	if (upload == "" || len(snapshots) > 0) && !suspect {
-		s.suspects[name] = true
+	if err != nil {
 		return false, err
 	}
-	return err == nil, err
+	return upload != "" && len(snapshots) == 0 || s.convict(name, before), nil
+}
+
+// convict remembers a suspect, and tells whether it has been one, before this sweep, for longer than a step takes of whoever works on it.
+func (s *Store) convict(name string, before map[string]time.Time) bool {
+	since, known := before[name]
+	if !known {
+		since = time.Now()
+	}
+	s.suspects[name] = since
+	return known && time.Since(since) > 2*s.cluster.Timeout()
 }
 
 // emptyTrash removes from the trash what Delete has put there and nobody uses any more.
