@@ -106,6 +106,10 @@ func TestGlanceImages(t *testing.T) {
 		}
 	}
 	cfg := config(c)
+	cfg.FSID = string(image.NewID())
+	wantError(t, "Delete in another cluster", openStore(t, cfg).Delete(t.Context(), image.Location{Store: "ceph", URL: "rbd://" + name}), image.ErrStoreOffline)
+	wantStored(t, openStore(t, config(c)), image.Location{Store: "ceph", URL: "rbd://" + name}, data)
+	cfg = config(c)
 	cfg.User = "reader"
 	_, err := openStore(t, cfg).Put(t.Context(), storetest.NewObject(), storetest.NewSource(nil, 1))
 	wantError(t, "Put by a reader", err, image.ErrStoreReadOnly)

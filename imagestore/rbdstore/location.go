@@ -64,12 +64,12 @@ func (s *Store) resolve(ctx context.Context, loc image.Location) (name string, e
 	if !ok || loc.Store != s.id || len(parts) != 1 && len(parts) != 4 {
 		return "", s.foreign()
 	}
-	if len(parts) == 1 && imagestore.IsObjectName(parts[0]) {
-		return parts[0], nil
-	}
 	fsid, err := s.identity(ctx)
 	if err != nil {
 		return "", err
+	}
+	if len(parts) == 1 && imagestore.IsObjectName(parts[0]) {
+		return parts[0], nil
 	}
 	if len(parts) != 4 || parts[0] != fsid || parts[1] != s.name || parts[3] != snapshot {
 		return "", s.foreign()
