@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -157,9 +160,31 @@ func (c *Cluster) dial() (*rados.Conn, error) {
 		return nil, err
 	}
 	if err := conn.Connect(); err != nil {
-		return nil, named("connect as client."+c.cfg.User, err, ErrNoKeyring)
+		act := "connect as client." + c.cfg.User
+		if unread := readKeyring(conn); unread != nil {
+			return nil, fmt.Errorf("%s: %w (%w)", act, ErrNoKeyring, unread)
+		}
+		return nil, named(act, err, ErrNoKeyring)
 	}
 	return conn, nil
+}
+
+// readKeyring tells why no keyring can be read, if there is one: librados says of it what it says of a wrong key.
+func readKeyring(conn *rados.Conn) (unread error) {
+	names, err := conn.GetConfigOption("keyring")
+	if err != nil {
+		return nil
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		_, err := os.ReadFile(name)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			unread = err
+		}
+	}
+	return unread
 }
 
 // configure reads the configuration file, and bounds every wait: librados knows no bound of its own, or one of minutes.

@@ -321,6 +321,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	}{
 		{"a wrong key", "images", func(cfg *Config) { cfg.Keyring = wrong }, ErrDenied},
 		{"no keyring", "images", func(cfg *Config) { cfg.Keyring = dir + "/nothing" }, ErrNoKeyring},
+		{"a keyring that cannot be read", "images", func(cfg *Config) { cfg.Keyring = dir }, ErrNoKeyring},
 		{"an unknown user", "nobody", nil, ErrNoKeyring},
 		{"no configuration", "images", func(cfg *Config) { cfg.Conf = dir + "/nothing" }, ErrNoConfig},
 		{"no capabilities", "stranger", nil, ErrDenied},
