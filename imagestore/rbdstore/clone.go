@@ -35,6 +35,9 @@ func (s *Store) Clone(ctx context.Context, loc image.Location, want image.NewClo
 	defer s.images.put(parent)
 	least := parent.img.Size()
 	made = image.Clone{Store: s.id, Location: "rbd:" + want.Pool + "/" + want.Name, Size: cmp.Or(want.Size, least), Parent: parent.img.String()}
+	if least == 0 { // librbd calls that invalid
+		return made, image.Errorf(image.ErrConflict, "The image has no data: a clone of it cannot be made.")
+	}
 	if made.Size < least {
 		return made, image.Errorf(image.ErrInvalid, "A clone of %d bytes is too small: the image has %d.", made.Size, least)
 	}

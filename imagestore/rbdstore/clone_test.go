@@ -98,7 +98,7 @@ func TestClonesThatAreRefused(t *testing.T) {
 	loc := put(t, s, storetest.Random(1000))
 	gone := put(t, s, nil)
 	must(t, s.Delete(t.Context(), gone))
-	loose := put(t, s, nil)
+	empty, loose := put(t, s, nil), put(t, s, storetest.Random(1))
 	_, err := c.RBD(t.Context(), "images", "snap", "unprotect", "images/"+imageOf(loose)+"@snap")
 	must(t, err)
 	cfg.User = "images"
@@ -114,6 +114,7 @@ func TestClonesThatAreRefused(t *testing.T) {
 		{s, loc, image.NewClone{Pool: "nothing"}, image.ErrConflict, `has no pool "nothing"`},
 		{s, loc, image.NewClone{Pool: "vms", Size: 999}, image.ErrInvalid, "the image has 1000"},
 		{s, loc, image.NewClone{Pool: "vms", Size: 1 << 60}, image.ErrInvalid, "more than Ceph can make"},
+		{s, empty, image.NewClone{Pool: "vms", Size: 1 << 30}, image.ErrConflict, "no data"},
 		{s, loose, image.NewClone{Pool: "vms", Size: 1 << 30}, image.ErrConflict, "its snapshot snap is not protected"},
 		{s, gone, image.NewClone{Pool: "vms"}, image.ErrDataMissing, "no such image"},
 		{poor, loc, image.NewClone{Pool: "vms"}, image.ErrForbidden, "ceph auth caps client.images mon 'profile rbd' " +
