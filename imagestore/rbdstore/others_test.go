@@ -48,6 +48,15 @@ func TestOthersInThePool(t *testing.T) {
 	if removed, err := s.Sweep(t.Context()); removed != 0 || err != nil {
 		t.Errorf("Sweep = %d, %v, want nothing", removed, err)
 	}
+	cfg := config(c)
+	cfg.User = "reader"
+	reader := openStore(t, cfg)
+	for range 2 {
+		if removed, err := reader.Sweep(t.Context()); removed != 0 || err != nil {
+			t.Errorf("Sweep as a reader = %d, %v, want nothing", removed, err)
+		}
+		passTime(reader)
+	}
 	glances := image.Location{Store: "ceph", URL: s.Locate(finished).URL}
 	wantStored(t, s, glances, data)
 	var found []imagestore.Finding

@@ -13,7 +13,7 @@ import (
 
 // Sweep implements imagestore.Sweeper: it removes images whose upload has ended before its time, those in the trash that
 // nobody uses any more, and clones that were not finished. A writer watches its image, also one in another daemon; the
-// cluster takes 30 s to notice that a watcher has died.
+// cluster takes 30 s to notice that a watcher has died. What the user may not remove is left to those who may.
 func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	if _, err := s.identity(ctx); err != nil {
 		return 0, err
@@ -37,6 +37,7 @@ func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 			err = s.remove(ctx, name, "")
 		}
 		switch {
+		case errors.Is(err, rbd.ErrDenied):
 		case err != nil:
 			failed = append(failed, s.failure(err))
 		case left:
@@ -107,7 +108,7 @@ func (s *Store) emptyTrash(ctx context.Context) (removed int, err error) {
 		switch {
 		case gone:
 			removed++
-		case err != nil && !errors.Is(err, rbd.ErrNotFound):
+		case err != nil && !errors.Is(err, rbd.ErrNotFound) && !errors.Is(err, rbd.ErrDenied):
 			failed = append(failed, s.failure(err))
 		}
 	}
