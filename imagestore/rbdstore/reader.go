@@ -165,9 +165,9 @@ func (r *reader) reopen(ctx context.Context, broken *opened) error {
 		return fmt.Errorf("image %s is another one: %w", o.img, rbd.ErrNotFound)
 	}
 	r.mu.Lock()
-	if r.image == broken {
+	if r.image == broken { // otherwise another read has done it
 		r.image, o = o, broken
-	} // otherwise another read has done it
+	}
 	r.mu.Unlock()
 	r.store.images.put(o)
 	return nil
