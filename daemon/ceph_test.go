@@ -305,10 +305,24 @@ func TestImageOfGlanceInThePool(t *testing.T) {
 // TestBootFromCeph boots guests from an image that lies in the cluster alone.
 func TestBootFromCeph(t *testing.T) {
 	c := testservers.SharedCeph(t)
-	boot(t, func(dir string) string { return withCeph(c, dir) }, "ceph", []guestimage.Machine{
+	boot(t, func(dir string) string { return withCeph(c, dir) }, "ceph", "raw", []guestimage.Machine{
 		{Attach: guestimage.Overlay},
 		{Attach: guestimage.Overlay, Drive: "cache=none,aio=native"},
 	})
+}
+
+// TestBootQCOW2FromCeph boots a guest from the raw view of an image that lies in the cluster alone.
+func TestBootQCOW2FromCeph(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	boot(t, func(dir string) string { return withCeph(c, dir) }, "ceph", "qcow2", []guestimage.Machine{{Attach: guestimage.Overlay}})
+}
+
+// TestRawViewOnCeph reads disks in other formats through the cluster and the cache of the mount.
+func TestRawViewOnCeph(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	dir := t.TempDir()
+	rawViews(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)}, "ceph", []string{"qcow2", "qcow2 -c -o compression_type=zstd",
+		"vpc -o subformat=fixed,force_size=on"})
 }
 
 // TestWrongStoresAreTold says which stores do not work and why, in the command that checks them and in the log of a daemon,

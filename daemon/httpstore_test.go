@@ -148,6 +148,10 @@ func TestWebServersLeadNowhere(t *testing.T) {
 			if !trusted && !errors.Is(err, fs.ErrPermission) {
 				t.Errorf("reading it gives %d bytes, %v, want a refusal", len(got), err)
 			}
+			view, err := os.ReadFile(filepath.Join(d.Mount, "by-id", string(id), "disk.raw")) // leads nowhere: the daemon reads it
+			if err != nil || !bytes.Equal(view, make([]byte, 1<<20)) {
+				t.Errorf("reading its raw view gives %d bytes, %v", len(view), err)
+			}
 			sent, err := d.Client.Download(t.Context(), id, client.DownloadOptions{})
 			if err != nil {
 				t.Fatalf("downloading it gives %v", err)

@@ -132,10 +132,25 @@ func (t treeSource) Open(ctx context.Context, number int64) (fusefs.Reader, erro
 	if err != nil {
 		return nil, err
 	}
-	if _, inFile := r.(imagestore.FileReader); !inFile && t.cache != nil {
-		r = t.cache.Reader(copyNumber(number, loc), r)
+	return fuseReader(t.cached(number, r, loc)), nil
+}
+
+func (t treeSource) OpenDisk(ctx context.Context, number int64) (fusefs.Reader, error) {
+	disk, err := t.Tree.OpenDisk(ctx, number, func(r imagestore.Reader, loc image.Location) imagestore.Reader {
+		return t.cached(number, r, loc)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return fuseReader(r), nil
+	return disk, nil
+}
+
+// cached returns r with the cache in front, unless that would be slower.
+func (t treeSource) cached(number int64, r imagestore.Reader, loc image.Location) imagestore.Reader {
+	if _, inFile := r.(imagestore.FileReader); inFile || t.cache == nil {
+		return r
+	}
+	return t.cache.Reader(copyNumber(number, loc), r)
 }
 
 // Document is what the API shows of the image.

@@ -49,15 +49,24 @@ func (m *Mount) fileAttr(img *image.Image, n node) (attr, error) {
 			a.time = img.UpdatedAt.UnixMicro()
 		}
 	default:
-		if img.Size == nil {
+		size := sizeOf(img, n)
+		if *size == nil {
 			return a, image.ErrNoData
 		}
-		a.size = *img.Size
+		a.size = **size
 		if img.IsRawDisk() {
 			a.nlink = 2
 		}
 	}
 	return a, nil
+}
+
+// sizeOf returns the field of img that has the size of a node with data.
+func sizeOf(img *image.Image, n node) **int64 {
+	if n.isRawView() {
+		return &img.VirtualSize
+	}
+	return &img.Size
 }
 
 // attrOf returns the attributes of any node.

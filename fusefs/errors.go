@@ -55,7 +55,7 @@ func errnoOf(err error) (errno syscall.Errno, known bool) {
 }
 
 // status turns the error of an operation into the answer to the kernel. It logs what a person has to know of: errors
-// that nobody mapped, bytes or stores that are not there, and limits.
+// that nobody mapped, bytes or stores that are not there or cannot be read, and limits.
 func (m *Mount) status(op string, n node, err error) fuse.Status {
 	if err == nil {
 		return fuse.OK
@@ -64,8 +64,8 @@ func (m *Mount) status(op string, n node, err error) fuse.Status {
 	switch {
 	case !known, errors.Is(err, image.ErrDataMissing), errors.Is(err, image.ErrCorrupt):
 		m.complain(slog.LevelError, op, n, errno, err)
-	case errors.Is(err, image.ErrStoreOffline), errors.Is(err, context.DeadlineExceeded), errno == syscall.EOVERFLOW,
-		errno == syscall.ENFILE:
+	case errors.Is(err, image.ErrStoreOffline), errors.Is(err, image.ErrUnsupportedContent), errors.Is(err, context.DeadlineExceeded),
+		errno == syscall.EOVERFLOW, errno == syscall.ENFILE:
 		m.complain(slog.LevelWarn, op, n, errno, err)
 	}
 	return fuse.Status(errno)

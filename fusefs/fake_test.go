@@ -81,6 +81,21 @@ func (f *fake) image(n int64, name string, size int64) *image.Image {
 	return img
 }
 
+// addDisk stores an active public image as a qcow2 would be that has the disk in it.
+func (f *fake) addDisk(t testing.TB, name string, disk []byte) *image.Image {
+	t.Helper()
+	img := f.add(t, name, []byte("qcow bytes"), func(img *image.Image) {
+		size := int64(len(disk))
+		img.DiskFormat, img.VirtualSize = "qcow2", &size
+	})
+	if err := os.WriteFile(f.diskPath(img.Number), disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func (f *fake) diskPath(n int64) string { return f.path(n) + ".disk" }
+
 func (f *fake) path(n int64) string { return filepath.Join(f.dir, fmt.Sprintf("%d.data", n)) }
 
 // edit changes an image and returns the sequence of the change.
@@ -305,6 +320,17 @@ func (f *fake) WaitChange(ctx context.Context, after int64) error {
 }
 
 func (f *fake) Open(_ context.Context, number int64) (Reader, error) {
+	inFile := func(file *os.File, size int64) Reader { return &fileReader{plainReader{file: file, size: size}} }
+	return f.openFile(number, f.path(number), inFile, func(img *image.Image) int64 { return *img.Size })
+}
+
+func (f *fake) OpenDisk(_ context.Context, number int64) (Reader, error) {
+	plain := func(file *os.File, size int64) Reader { return &plainReader{file, size} }
+	return f.openFile(number, f.diskPath(number), plain, func(img *image.Image) int64 { return *img.VirtualSize })
+}
+
+// openFile opens the bytes of an image in a file, which are read by what wrap makes, unless the fake has its own.
+func (f *fake) openFile(number int64, path string, wrap func(*os.File, int64) Reader, size func(*image.Image) int64) (Reader, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	img := f.images[number]
@@ -314,14 +340,14 @@ func (f *fake) Open(_ context.Context, number int64) (Reader, error) {
 	case img == nil || img.Status != image.Active:
 		return nil, image.ErrNotFound
 	}
-	file, err := os.Open(f.path(number))
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, image.ErrDataMissing
 	}
-	var r Reader = &fileReader{plainReader{file: file, size: *img.Size}}
 	if f.wrap != nil {
-		r = f.wrap(file, *img.Size)
+		wrap = f.wrap
 	}
+	r := wrap(file, size(img))
 	f.open[number]++
 	c := counted{r, func() {
 		f.mu.Lock()

@@ -32,8 +32,11 @@ func files(img *image.Image, pass bool) []namedNode {
 	}
 	data := imageNode(k, img.Number)
 	list := []namedNode{{dataName(img), data}}
-	if img.IsRawDisk() {
+	switch {
+	case img.IsRawDisk():
 		list = append(list, namedNode{diskName, data}) // the same bytes: a hard link
+	case img.HasRawView() && img.VirtualSize != nil: // stat must know how large it is, without reading the data
+		list = append(list, namedNode{diskName, imageNode(kindRawView, img.Number)})
 	}
 	list = append(list, namedNode{documentName, imageNode(kindDocument, img.Number)})
 	if name := sumName(img); name != "" {

@@ -221,16 +221,20 @@ func (m *Mount) openHandle(ctx context.Context, n node) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.source.Open(ctx, n.number())
+	open := m.source.Open
+	if n.isRawView() {
+		open = m.source.OpenDisk
+	}
+	r, err := open(ctx, n.number())
 	if err != nil {
 		return nil, err
 	}
-	size := r.Size()
-	if img.Size != nil && *img.Size != size {
+	size, known := r.Size(), sizeOf(img, n)
+	if *known != nil && **known != size {
 		r.Close()
-		return nil, fmt.Errorf("the store has %d bytes of an image of %d: %w", size, *img.Size, image.ErrCorrupt)
+		return nil, fmt.Errorf("there are %d bytes where %d were expected: %w", size, **known, image.ErrCorrupt)
 	}
-	img.Size = &size
+	*known = &size
 	a, err := m.fileAttr(img, n)
 	if err != nil {
 		r.Close()

@@ -114,6 +114,7 @@ func (r *round) imageFiles(c image.Change) {
 	if deleted {
 		r.attributes(imageNode(kindData, c.Number))
 		r.attributes(imageNode(kindPassedData, c.Number))
+		r.attributes(imageNode(kindRawView, c.Number))
 	}
 }
 

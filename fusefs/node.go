@@ -25,7 +25,7 @@ const (
 	kindDocument kind = 17 // metadata.json
 	kindSum      kind = 18 // sha512sum and the like
 	kindData     kind = 19 // the bytes as uploaded, read through the daemon
-	kindRawView  kind = 20 // reserved: the disk of an image in another format, read through the daemon
+	kindRawView  kind = 20 // the disk that a guest sees of an image in another format, read through the daemon
 
 	// Symbolic links to an image from directories that lie so deep; the payload is its number.
 	kindLink2 kind = 24
@@ -80,8 +80,11 @@ func (n node) label() int64   { return int64(n & labelMask) }
 // ino is st_ino.
 func (n node) ino() uint64 { return uint64(n &^ (node(passed) << kindShift)) }
 
-// isData tells whether the node is the bytes of an image.
-func (n node) isData() bool { return n.kind()&^passed == kindData }
+// isData tells whether the node is the bytes of an image, as uploaded or as a disk.
+func (n node) isData() bool { return n.kind()&^passed == kindData || n.isRawView() }
+
+// isRawView tells whether the node is the disk of an image in another format.
+func (n node) isRawView() bool { return n.kind()&^passed == kindRawView }
 
 // isPassed tells whether the kernel shall read the node's file by itself.
 func (n node) isPassed() bool { return n.kind()&passed != 0 }

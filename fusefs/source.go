@@ -27,6 +27,9 @@ type Source interface {
 	// Open returns the image's bytes and marks it as in use until Close. The bytes stay readable until then, whatever
 	// becomes of the image. Errors: image.ErrNotFound, image.ErrDataMissing, image.ErrStoreOffline.
 	Open(ctx context.Context, number int64) (Reader, error)
+	// OpenDisk is like Open for the disk that a guest sees of an image with a raw view. Errors beside those of Open:
+	// image.ErrUnsupportedContent, image.ErrCorrupt.
+	OpenDisk(ctx context.Context, number int64) (Reader, error)
 	// Document returns metadata.json, as the API shows the image.
 	Document(img *image.Image) ([]byte, error)
 	// Space returns the bytes of the stores, for statfs.

@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -153,19 +154,33 @@ func TestNamesStayInTheTree(t *testing.T) {
 func TestFilesOfEachFormat(t *testing.T) {
 	for _, tt := range []struct {
 		disk, container string
+		virtual         int64 // 0 for unknown
 		want            []string
 	}{
-		{"raw", "bare", []string{"image.raw", "disk.raw"}},
-		{"gpt", "bare", []string{"image.gpt", "disk.raw"}},
-		{"qcow2", "bare", []string{"image.qcow2"}},
-		{"raw", "compressed", []string{"image.compressed"}},
-		{"aki", "aki", []string{"image.aki"}},
-		{"root-tar", "bare", []string{"image.root-tar"}},
+		{"raw", "bare", 0, []string{"image.raw=13", "disk.raw=13"}},
+		{"gpt", "bare", 0, []string{"image.gpt=13", "disk.raw=13"}},
+		{"qcow2", "bare", 1, []string{"image.qcow2=13", "disk.raw=14"}},
+		{"qcow2", "bare", 0, []string{"image.qcow2=13"}},
+		{"qcow2", "compressed", 1, []string{"image.compressed=13"}},
+		{"vmdk", "bare", 1, []string{"image.vmdk=13", "disk.raw=14"}},
+		{"vmdk", "ova", 1, []string{"image.tar=13"}},
+		{"vhd", "bare", 1, []string{"image.vhd=13", "disk.raw=14"}},
+		{"vhdx", "bare", 1, []string{"image.vhdx=13", "disk.raw=14"}},
+		{"vdi", "bare", 1, []string{"image.vdi=13", "disk.raw=14"}},
+		{"ploop", "bare", 1, []string{"image.ploop=13"}},
+		{"iso", "bare", 1, []string{"image.iso=13"}},
+		{"raw", "compressed", 1, []string{"image.compressed=13"}},
+		{"aki", "aki", 0, []string{"image.aki=13"}},
+		{"root-tar", "bare", 0, []string{"image.root-tar=13"}},
 	} {
+		img := &image.Image{Number: 1, DiskFormat: tt.disk, ContainerFormat: tt.container}
+		if tt.virtual > 0 {
+			img.VirtualSize = &tt.virtual
+		}
 		var names []string
-		for _, f := range files(&image.Image{Number: 1, DiskFormat: tt.disk, ContainerFormat: tt.container}, false) {
+		for _, f := range files(img, false) {
 			if f.name != documentName {
-				names = append(names, f.name)
+				names = append(names, fmt.Sprintf("%s=%x", f.name, uint8(f.node.kind())))
 			}
 		}
 		if !slices.Equal(names, tt.want) {
