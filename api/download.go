@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -11,23 +12,33 @@ import (
 	"github.com/vitrine-image/vitrine/imageservice"
 )
 
-// downloadData serves GET /v2/images/{image}/file: all of the bytes or one range of them.
+// formatHeader tells to which format data was converted, so that a client can tell a server that does so from others.
+const formatHeader = "Vitrine-Format"
+
+// downloadData serves GET /v2/images/{image}/file: all of the bytes or one range of them, of the data or of a conversion.
 func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 	id, err := imageID(r)
 	if err != nil {
 		return err
 	}
-	prefer, err := s.preferredStores(r)
+	params, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	data, err := s.session(r).Open(r.Context(), id, imageservice.OpenOptions{Prefer: prefer})
+	opts := imageservice.OpenOptions{}
+	if opts.Prefer, err = s.preferredStores(params); err != nil {
+		return err
+	}
+	if opts.Format, err = wantedFormat(params); err != nil {
+		return err
+	}
+	data, err := s.session(r).Open(r.Context(), id, opts)
 	if err != nil {
 		return err
 	}
 	defer data.Reader.Close()
 
-	h, etag := w.Header(), entityTag(data.Image)
+	h, etag := w.Header(), entityTag(data)
 	h.Set("Cache-Control", s.cacheControl(data.Image))
 	if etag != "" {
 		h.Set("ETag", etag)
@@ -36,47 +47,66 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
-	size := data.Reader.Size()
-	part, err := requestedRange(r, size, etag)
+	part, err := requestedPart(r, data, etag)
 	if err != nil {
 		if statusOf(err) == http.StatusRequestedRangeNotSatisfiable {
-			h.Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+			h.Set("Content-Range", fmt.Sprintf("bytes */%d", data.Reader.Size()))
 		}
 		return err
 	}
 	h.Set("Content-Type", dataType)
 	h.Set("Content-Length", strconv.FormatInt(part.length, 10))
-	h.Set("Accept-Ranges", "bytes")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if data.Image.Checksum != "" {
+	if data.Stream == nil {
+		h.Set("Accept-Ranges", "bytes")
+	}
+	if data.Format != "" {
+		h.Set(formatHeader, data.Format)
+	} else if data.Image.Checksum != "" {
 		h.Set("Content-MD5", data.Image.Checksum) // of the whole image and in hex, as clients expect
 	}
 	code := http.StatusOK
 	if part.partial {
 		code = http.StatusPartialContent
-		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.offset, part.offset+part.length-1, size))
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.offset, part.offset+part.length-1, data.Reader.Size()))
 	}
 	response := w.(*response)
 	response.begin = code // when something was read: a store may only now find out that it is offline
 	paceData(response, r)
 	before := response.bytes
-	err = s.send(response, r, data.Reader, part.offset, part.length)
+	err = s.sendPart(response, r, data, part)
 	data.Sent(r.Context(), response.bytes-before, part.length, err)
 	if err != nil {
 		h.Del("Content-Range")
 		h.Del("Accept-Ranges")
+		h.Del(formatHeader)
 		return err
 	}
 	response.beginBody() // also of no bytes
 	return nil
 }
 
-// preferredStores returns the stores that the client would like the data to come from.
-func (s *server) preferredStores(r *http.Request) ([]string, error) {
-	params, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, err
+// requestedPart returns what is to be sent: always all of a stream. Errors: those of requestedRange.
+func requestedPart(r *http.Request, data *imageservice.Data, etag string) (span, error) {
+	if data.Stream != nil {
+		return span{length: data.Stream.Size()}, nil
 	}
+	return requestedRange(r, data.Reader.Size(), etag)
+}
+
+// sendPart sends it in the way that suits the data. An error means that the answer is cut short.
+func (s *server) sendPart(w *response, r *http.Request, data *imageservice.Data, part span) error {
+	if data.Stream != nil {
+		return data.Stream.Stream(r.Context(), clientWriter{w})
+	}
+	if sparse, ok := data.Reader.(sparseReader); ok {
+		return sendSparse(r.Context(), w, sparse, part.offset, part.length)
+	}
+	return s.send(w, r, data.Reader, part.offset, part.length)
+}
+
+// preferredStores returns the stores that the client would like the data to come from.
+func (s *server) preferredStores(params parameters) ([]string, error) {
 	list, given := params.last("prefer")
 	if !given {
 		return nil, nil
@@ -91,15 +121,19 @@ func (s *server) preferredStores(r *http.Request) ([]string, error) {
 	return stores, nil
 }
 
-// entityTag names the bytes by their hash, which never changes; "" if the image has none.
-func entityTag(img *image.Image) string {
+// entityTag names the bytes by the hash of the image's data, which never changes, and by the format to which they are converted; "" if
+// the image has no hash. A stream may be another one next time, but it is the same disk.
+func entityTag(data *imageservice.Data) string {
+	hash := cmp.Or(data.Image.HashValue, data.Image.Checksum)
 	switch {
-	case img.HashValue != "":
-		return `"` + img.HashValue + `"`
-	case img.Checksum != "":
-		return `"` + img.Checksum + `"`
+	case hash == "":
+		return ""
+	case data.Stream != nil:
+		return `W/"` + hash + "-" + data.Format + `"`
+	case data.Format != "":
+		return `"` + hash + "-" + data.Format + `"`
 	}
-	return ""
+	return `"` + hash + `"`
 }
 
 // cacheControl lets shared caches keep only what everybody may read without a token.
@@ -112,6 +146,7 @@ func (s *server) cacheControl(img *image.Image) string {
 
 // noneMatch reports whether one of the entity tags in If-None-Match is the image's.
 func noneMatch(header []string, etag string) bool {
+	etag = strings.TrimPrefix(etag, "W/")
 	for _, line := range header {
 		for tag := range strings.SplitSeq(line, ",") {
 			tag = strings.TrimSpace(tag)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
 )
 
 func TestDownloads(t *testing.T) {
@@ -108,7 +109,7 @@ func TestEntityTagsOfOldImages(t *testing.T) {
 		{image.Image{Checksum: "bb"}, `"bb"`},
 		{image.Image{}, ""},
 	} {
-		if got := entityTag(&tt.img); got != tt.want {
+		if got := entityTag(&imageservice.Data{Image: &tt.img}); got != tt.want {
 			t.Errorf("entityTag(%+v) = %s, want %s", tt.img, got, tt.want)
 		}
 	}

@@ -38,6 +38,7 @@ type fakeImages struct {
 	onRead      func(n int)                 // called after each read of an upload, if not nil
 	refuseAfter int                         // bytes of an upload, 0 for never
 	opened      func() (*fileReader, error) // has the data of every image, if not nil
+	disk        *fakeDisk                   // of every image, nil when none has one
 }
 
 func newFake() *fakeImages {
@@ -234,7 +235,7 @@ func (s *fakeSession) Upload(_ context.Context, id image.ID, up imageservice.Upl
 	})
 }
 
-func (s *fakeSession) Open(_ context.Context, id image.ID, _ imageservice.OpenOptions) (*imageservice.Data, error) {
+func (s *fakeSession) Open(_ context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	img, err := s.find(id)
@@ -252,7 +253,11 @@ func (s *fakeSession) Open(_ context.Context, id image.ID, _ imageservice.OpenOp
 		r, err := s.opened()
 		return &imageservice.Data{Image: img.Clone(), Reader: r}, err
 	}
-	return &imageservice.Data{Image: img.Clone(), Reader: memoryReader(s.data[id])}, nil
+	data := &imageservice.Data{Image: img.Clone(), Reader: memoryReader(s.data[id])}
+	if opts.Format != "" && opts.Format != img.DiskFormat {
+		return data, s.convert(data, opts.Format)
+	}
+	return data, nil
 }
 
 // memoryReader is an imagestore.Reader over bytes.

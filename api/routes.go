@@ -61,6 +61,7 @@ var routes = []route{
 	{"GET", "/v2/info/usage", (*server).showUsage, false},
 
 	{"POST", wire.OwnPath + "/images/:image/clones", (*server).cloneImage, true},
+	{"GET", wire.OwnPath + "/images/:image/extents", (*server).listExtents, false},
 
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 )
 
@@ -84,7 +83,7 @@ func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n i
 		}
 		start := time.Now()
 		if _, err := w.Write(p); err != nil {
-			return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err)
+			return sendError(err)
 		}
 		size = min(2*size, largePiece)
 		if time.Since(start) > soon {
@@ -107,7 +106,7 @@ func sendFile(w *response, f *os.File, offset, n int64) error {
 		case unreadable(err):
 			return fmt.Errorf("read data: %w", err)
 		case err != nil:
-			return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err)
+			return sendError(err)
 		case sent < want:
 			return fmt.Errorf("read data: %w", io.ErrUnexpectedEOF)
 		}

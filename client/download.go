@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -17,20 +18,29 @@ type DownloadOptions struct {
 	// Have is the beginning of the data, kept from a download that broke off. It is read to its end at once, and the
 	// download goes on behind it; the whole is verified.
 	Have io.Reader
+	// Format is that to which a Vitrine converts the data, raw or qcow2; "" or the image's own for the data as it was uploaded. A
+	// conversion has no hash to verify it by, and Have is not for it.
+	Format string
 }
+
+// formatHeader tells to which format a server converted the data.
+const formatHeader = "Vitrine-Format"
 
 // A Download is the data of an image as a stream. Close it. It belongs to one goroutine.
 type Download struct {
 	Image *image.Image // as it was when the download began
 
-	ctx   context.Context // of the whole download: Read has none of its own
-	c     *Client
-	start int64 // bytes that were there before
-	off   int64 // bytes that are there now
-	size  int64 // bytes of the whole, -1 when the server does not tell
-	etag  string
-	sum   sum
-	tries int // since bytes came last
+	ctx    context.Context // of the whole download: Read has none of its own
+	c      *Client
+	format string // to which the data is converted, "" for none
+	start  int64  // bytes that were there before
+	off    int64  // bytes that are there now
+	end    int64  // where the part ends that is wanted, -1 for everything
+	size   int64  // bytes of the whole, -1 when the server does not tell
+	etag   string
+	once   bool // the server cannot go on in the middle
+	sum    sum
+	tries  int // since bytes came last
 
 	body    io.ReadCloser // of the current answer, nil in between
 	stalled *watchdog     // of the current answer
@@ -40,14 +50,20 @@ type Download struct {
 // Download opens the data of an image. What arrives through Read is verified: io.EOF comes only after all bytes, and
 // only if their number and hash are the image's. When the connection breaks, the download goes on from there.
 // Errors: image.ErrNotFound, image.ErrNoData, image.ErrForbidden, image.ErrDataMissing, and image.ErrInvalid when
-// Have is longer than the image.
+// Have is longer than the image or Format cannot be had; for a Format also image.ErrUnsupportedContent and image.ErrCorrupt.
 func (c *Client) Download(ctx context.Context, id image.ID, opts DownloadOptions) (*Download, error) {
 	img, err := c.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	d := &Download{Image: img, ctx: ctx, c: c, size: -1, sum: newSum(img)}
-	if img.Size != nil {
+	d := &Download{Image: img, ctx: ctx, c: c, end: -1, size: -1, sum: newSum(img)}
+	switch {
+	case opts.Format != "" && !img.IsIn(opts.Format):
+		if opts.Have != nil {
+			return nil, image.Errorf(image.ErrInvalid, "A download that is converted to %s cannot go on where an earlier one ended", opts.Format)
+		}
+		d.format, d.sum = opts.Format, noSum
+	case img.Size != nil:
 		d.size = *img.Size
 	}
 	if opts.Have != nil {
@@ -62,12 +78,20 @@ func (c *Client) Download(ctx context.Context, id image.ID, opts DownloadOptions
 	if d.off > 0 && d.off == d.size {
 		return d, nil // all there: Read only verifies
 	}
-	for err = d.open(); err != nil; err = d.open() {
-		if err = d.again(err); err != nil {
-			return nil, err
-		}
+	if err := d.begin(); err != nil {
+		return nil, err
 	}
 	return d, nil
+}
+
+// begin opens the first answer.
+func (d *Download) begin() error {
+	for err := d.open(); err != nil; err = d.open() {
+		if err = d.again(err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Size returns the number of bytes of the whole image, -1 when the server does not tell.
@@ -105,31 +129,40 @@ func (d *Download) Read(p []byte) (int, error) {
 
 // read returns bytes of the current answer, after opening one if there is none. io.EOF means the verified end.
 func (d *Download) read(p []byte) (int, error) {
-	if d.size >= 0 && d.off >= d.size {
-		return 0, d.end()
+	stop := d.stop()
+	if stop >= 0 && d.off >= stop {
+		return 0, d.verify()
 	}
 	if d.body == nil {
 		if err := d.open(); err != nil {
 			return 0, err
 		}
 	}
-	if d.size >= 0 {
-		p = p[:min(int64(len(p)), d.size-d.off)]
+	if stop = d.stop(); stop >= 0 {
+		p = p[:min(int64(len(p)), stop-d.off)]
 	}
 	n, err := d.body.Read(p)
 	switch {
 	case err == nil:
 		return n, nil
-	case errors.Is(err, io.EOF) && d.size < 0:
+	case errors.Is(err, io.EOF) && stop < 0:
 		d.size = d.off + int64(n)
 		return n, nil
-	case errors.Is(err, io.EOF) && d.off+int64(n) == d.size:
+	case errors.Is(err, io.EOF) && d.off+int64(n) == stop:
 		return n, nil
 	}
-	return n, d.c.unreachable(d.stalled.ctx, fmt.Errorf("the download broke off after %d of %d bytes: %w", d.off+int64(n), d.size, err))
+	return n, d.c.unreachable(d.stalled.ctx, fmt.Errorf("the download broke off after %d of %d bytes: %w", d.off+int64(n), stop, err))
 }
 
-func (d *Download) end() error {
+// stop returns where the data ends that is wanted, -1 when that is not known.
+func (d *Download) stop() int64 {
+	if d.end >= 0 {
+		return d.end
+	}
+	return d.size
+}
+
+func (d *Download) verify() error {
 	if err := d.sum.check(); err != nil {
 		return err
 	}
@@ -142,7 +175,7 @@ func (d *Download) again(err error) error {
 	switch {
 	case d.ctx.Err() != nil:
 		return context.Cause(d.ctx)
-	case d.tries >= 2*d.c.retries:
+	case d.tries >= 2*d.c.retries, d.once && d.off > d.start:
 		return err
 	case errors.As(err, &answer) && !answer.passing():
 		return err
@@ -158,8 +191,14 @@ func (d *Download) again(err error) error {
 // open asks for the rest of the data.
 func (d *Download) open() error {
 	r := request{method: http.MethodGet, path: imagePath(d.Image.ID, "file"), header: map[string]string{"Accept-Encoding": "identity"}}
-	if d.off > 0 {
+	if d.format != "" {
+		r.query = url.Values{"format": {d.format}}
+	}
+	if d.off > 0 || d.end >= 0 {
 		r.header["Range"] = fmt.Sprintf("bytes=%d-", d.off)
+		if d.end >= 0 {
+			r.header["Range"] += strconv.FormatInt(d.end-1, 10)
+		}
 		if d.etag != "" {
 			r.header["If-Range"] = d.etag
 		}
@@ -189,6 +228,10 @@ func (d *Download) accept(r request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusNoContent && (d.size != 0 || !hasData) {
 		return newError(resp.StatusCode, fmt.Sprintf("Image %s has no data, it is %s", d.Image.ID, d.Image.Status), resp.Header)
 	}
+	if d.format != "" && resp.Header.Get(formatHeader) != d.format {
+		return image.Errorf(image.ErrInvalid, "The server at %s is no Vitrine that converts data to %s", d.c.endpoint, d.format)
+	}
+	d.once = d.format != "" && resp.Header.Get("Accept-Ranges") == ""
 	etag := resp.Header.Get("Etag")
 	if d.etag != "" && etag != "" && etag != d.etag {
 		return image.Errorf(image.ErrCorrupt, "The data of image %s changed during the download", d.Image.ID)

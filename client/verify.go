@@ -24,8 +24,15 @@ func newSum(img *image.Image) sum {
 	if img.Checksum != "" {
 		return sum{md5.New(), "md5", img.Checksum}
 	}
-	return sum{Hash: md5.New()}
+	return noSum
 }
+
+// noSum verifies nothing.
+var noSum = sum{Hash: noHash{}}
+
+type noHash struct{ hash.Hash }
+
+func (noHash) Write(p []byte) (int, error) { return len(p), nil }
 
 // check compares the hash of what was written with what it must be. Error: image.ErrCorrupt.
 func (s sum) check() error {

@@ -53,3 +53,8 @@ func (img *Image) IsRawDisk() bool {
 func (img *Image) HasRawView() bool {
 	return img.IsRawDisk() || img.IsDisk() && slices.Contains([]string{"qcow2", "vmdk", "vhd", "vhdx", "vdi"}, img.DiskFormat)
 }
+
+// IsIn reports whether the data, as it was uploaded, is a disk or a medium of the format.
+func (img *Image) IsIn(format string) bool {
+	return img.IsRawDisk() && format == "raw" || img.DiskFormat == format && (img.ContainerFormat == "bare" || img.IsDisk())
+}

@@ -17,18 +17,22 @@ import (
 // OpenOptions say how data is read.
 type OpenOptions struct {
 	Prefer []string // ids of the stores to try first, in this order
+	Format string   // that the data shall have, "" for its own: raw, qcow2, or its own
 }
 
 // Data is an image and its bytes. Close the Reader, and tell by Sent what was made of it.
 type Data struct {
 	Image   *image.Image
-	Reader  imagestore.Reader
-	session *Session // whose it is
+	Format  string            // to which the data is converted, "" for as it was uploaded
+	Reader  imagestore.Reader // of the data in that format, but for what is a Stream
+	Stream  Stream            // the data where it cannot be read in any order, else nil
+	session *Session          // whose it is
 }
 
 // Open returns the bytes of an image from its best location that answers.
 // Errors: image.ErrNoData before anything was uploaded, image.ErrForbidden for a deactivated image unless the caller is
-// an admin, image.ErrDataMissing, image.ErrStoreOffline.
+// an admin, image.ErrDataMissing, image.ErrStoreOffline; image.ErrInvalid for a format that cannot be had, and when the data cannot be
+// converted to it those of Data.Disk, and image.ErrUnavailable while many others are.
 func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (_ *Data, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, image.ErrNoData) {
@@ -59,7 +63,11 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (_ *D
 	if err != nil {
 		return nil, err
 	}
-	return &Data{Image: img, Reader: r, session: s}, nil
+	data := &Data{Image: img, Reader: r, session: s}
+	if err := data.convert(ctx, opts.Format); err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 // openData tries the image's locations, the best first, and returns which it is. Errors: image.ErrStoreOffline when a copy may be reached later,

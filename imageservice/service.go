@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -81,6 +83,7 @@ type Service struct {
 	now         func() time.Time
 	holds       *holds
 	cloning     *cloning
+	conversions *semaphore.Weighted // their memory in bytes
 	imports     ImportConfig
 	locations   LocationConfig
 	tasks       *running
@@ -116,7 +119,8 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, tables: cfg.Tables, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
+		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), conversions: semaphore.NewWeighted(conversionMemory),
+		uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	s.holds = newHolds(s.wakeSweeps)
 	s.whileOpen, s.stopMeasuring = context.WithCancel(context.Background())
 	if err := s.checkImports(); err != nil {

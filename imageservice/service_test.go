@@ -137,11 +137,20 @@ func (s session) Stage(ctx context.Context, id image.ID, body io.Reader, size in
 }
 
 func (s session) Download(ctx context.Context, id image.ID) ([]byte, error) {
-	data, err := s.Session.Open(ctx, id, imageservice.OpenOptions{})
+	return s.DownloadAs(ctx, id, "")
+}
+
+func (s session) DownloadAs(ctx context.Context, id image.ID, format string) ([]byte, error) {
+	data, err := s.Session.Open(ctx, id, imageservice.OpenOptions{Format: format})
 	if err != nil {
 		return nil, err
 	}
 	defer data.Reader.Close()
+	if data.Stream != nil {
+		var b bytes.Buffer
+		err := data.Stream.Stream(ctx, &b)
+		return b.Bytes(), err
+	}
 	p := make([]byte, data.Reader.Size())
 	if n, err := data.Reader.ReadAt(ctx, p, 0); err != nil && (err != io.EOF || n != len(p)) {
 		return nil, err

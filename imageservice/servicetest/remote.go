@@ -29,7 +29,12 @@ func (r Remote) Stage(ctx context.Context, id image.ID, body io.Reader, size int
 
 // Download implements Images.
 func (r Remote) Download(ctx context.Context, id image.ID) ([]byte, error) {
-	d, err := r.Client.Download(ctx, id, client.DownloadOptions{})
+	return r.DownloadAs(ctx, id, "")
+}
+
+// DownloadAs implements Images.
+func (r Remote) DownloadAs(ctx context.Context, id image.ID, format string) ([]byte, error) {
+	d, err := r.Client.Download(ctx, id, client.DownloadOptions{Format: format})
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,9 @@ type Images interface {
 	Stage(ctx context.Context, id image.ID, body io.Reader, size int64) error
 	// Download returns the whole data.
 	Download(ctx context.Context, id image.ID) ([]byte, error)
+	// DownloadAs returns it in a format, "" for its own.
+	DownloadAs(ctx context.Context, id image.ID, format string) ([]byte, error)
+	Extents(ctx context.Context, id image.ID, q image.ExtentQuery) (image.ExtentPage, error)
 }
 
 // Run runs the suite. open returns a service without images that has the certificate of signaturetest.Default; it is called once
@@ -71,6 +74,9 @@ func Run(t *testing.T, open func(t *testing.T) Images) {
 		"ListFilters":             listFilters,
 		"Stage":                   stage,
 		"StageThatBreaksOff":      stageThatBreaksOff,
+		"Convert":                 convert,
+		"ConvertRefuses":          convertRefuses,
+		"Extents":                 extents,
 		"WhatIsNotThereIsMissing": whatIsNotThereIsMissing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })

@@ -1,0 +1,208 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
+)
+
+// convert takes any data for that of a qcow2 of the disk in disk, unless that is nil.
+func (s *fakeSession) convert(data *imageservice.Data, format string) error {
+	if s.disk == nil {
+		return image.Errorf(image.ErrUnsupportedContent, "It has a backing file.")
+	}
+	data.Format, data.Reader = format, s.disk
+	if format == "qcow2" {
+		data.Stream = fakeStream{s.disk}
+	}
+	return nil
+}
+
+// A fakeDisk has data where its bytes are not 0. It fails at what should not be read.
+type fakeDisk struct {
+	memoryReader
+	reads  int64 // bytes
+	failAt int64 // 0 for nowhere
+}
+
+var errDisk = errors.New("the disk is damaged")
+
+func (d *fakeDisk) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if d.failAt > 0 && off+int64(len(p)) > d.failAt {
+		return 0, errDisk
+	}
+	d.reads += int64(len(p))
+	return d.memoryReader.ReadAt(ctx, p, off)
+}
+
+func (d *fakeDisk) DataAt(_ context.Context, off int64) (start, end int64, err error) {
+	for start = off; start < d.Size() && d.memoryReader[start] == 0; start++ {
+	}
+	for end = start; end < d.Size() && d.memoryReader[end] != 0; end++ {
+	}
+	return start, end, nil
+}
+
+type fakeStream struct{ disk *fakeDisk }
+
+const fakeHead = "qcow2:"
+
+func (s fakeStream) Size() int64 { return int64(len(fakeHead)) + s.disk.Size() }
+
+func (s fakeStream) Stream(ctx context.Context, w io.Writer) error {
+	p := make([]byte, s.disk.Size())
+	if _, err := s.disk.ReadAt(ctx, p, 0); err != nil {
+		return err
+	}
+	_, err := w.Write(append([]byte(fakeHead), p...))
+	return err
+}
+
+// newDisk returns pieces of so many bytes, one with data and one without in turn.
+func newDisk(pieces ...int) *fakeDisk {
+	d := &fakeDisk{}
+	for i, n := range pieces {
+		d.memoryReader = append(d.memoryReader, bytes.Repeat([]byte{byte(1 - i%2)}, n)...)
+	}
+	return d
+}
+
+func TestConversions(t *testing.T) {
+	f := newFake()
+	f.disk = newDisk(10)
+	id := f.add(image.Image{Owner: "p1"}, "data")
+	f.images[id].DiskFormat = "vmdk"
+	h := newHandler(t, f)
+	hash := f.images[id].HashValue
+	const disk = "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+	for _, tt := range []struct {
+		name, format string
+		header       http.Header
+		code         int
+		body         string
+		part         string // Content-Range
+		etag         string
+	}{
+		{"raw", "raw", nil, 200, disk, "", `"` + hash + `-raw"`},
+		{"a part of it", "raw", header("Range", "bytes=2-4"), 206, disk[:3], "bytes 2-4/10", `"` + hash + `-raw"`},
+		{"the rest of the same", "raw", header("Range", "bytes=2-", "If-Range", `"`+hash+`-raw"`), 206, disk[:8], "bytes 2-9/10", `"` + hash + `-raw"`},
+		{"the rest of what was uploaded", "raw", header("Range", "bytes=2-", "If-Range", `"`+hash+`"`), 200, disk, "", `"` + hash + `-raw"`},
+		{"behind it", "raw", header("Range", "bytes=10-"), 416, "", "bytes */10", ""},
+		{"unchanged", "raw", header("If-None-Match", `"`+hash+`-raw"`), 304, "", "", `"` + hash + `-raw"`},
+		{"not what was uploaded", "raw", header("If-None-Match", `"`+hash+`"`), 200, disk, "", `"` + hash + `-raw"`},
+		{"qcow2", "qcow2", nil, 200, fakeHead + disk, "", `W/"` + hash + `-qcow2"`},
+		{"qcow2 has no parts", "qcow2", header("Range", "bytes=2-4"), 200, fakeHead + disk, "", `W/"` + hash + `-qcow2"`},
+		{"the same qcow2", "qcow2", header("If-None-Match", `W/"`+hash+`-qcow2"`), 304, "", "", `W/"` + hash + `-qcow2"`},
+		{"as it is", "vmdk", nil, 200, "data", "", `"` + hash + `"`},
+		{"no format", "", nil, 400, "", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res := do(h, request{"GET", "/v2/images/" + string(id) + "/file?format=" + tt.format, tt.header, ""})
+			head := res.Header()
+			if res.Code != tt.code || head.Get("Content-Range") != tt.part || head.Get("ETag") != tt.etag {
+				t.Fatalf("%d %v: %s", res.Code, head, res.Body)
+			}
+			if tt.code != 200 && tt.code != 206 {
+				return
+			}
+			plain, stream := tt.format == "vmdk", tt.format == "qcow2"
+			if res.Body.String() != tt.body || head.Get("Content-Length") != strconv.Itoa(len(tt.body)) {
+				t.Errorf("body %q, length %s, want %q", res.Body, head.Get("Content-Length"), tt.body)
+			}
+			if (head.Get("Content-MD5") != "") != plain || (head.Get("Vitrine-Format") == tt.format) == plain || (head.Get("Accept-Ranges") == "bytes") == stream {
+				t.Errorf("headers %v", head)
+			}
+		})
+	}
+	f.disk = nil
+	if res := do(h, request{"GET", "/v2/images/" + string(id) + "/file?format=raw", nil, ""}); res.Code != 415 || res.Header().Get("ETag") != "" {
+		t.Errorf("a disk that cannot be read = %d %v %s", res.Code, res.Header(), res.Body)
+	}
+}
+
+// TestZerosAreNotRead sends disks with holes, whose long ones are not read.
+func TestZerosAreNotRead(t *testing.T) {
+	const long = copyPiece
+	for _, tt := range []struct {
+		pieces []int
+		reads  int64
+	}{
+		{[]int{10}, 10},
+		{[]int{0, 10}, 10}, // so short that it is read
+		{[]int{0, long}, 0},
+		{[]int{0, 3*long + 1}, 0},
+		{[]int{10, long, 20}, 30},
+		{[]int{10, long - 1, 20}, long + 29},
+		{[]int{0, long + 5, 20, 10, 30, 5 * long}, 60},
+		{[]int{1, 1, 1, 1, 1, 3 * long, 1}, 6},
+		{nil, 0},
+	} {
+		d := newDisk(tt.pieces...)
+		for _, skip := range []int64{0, 3} {
+			if skip > d.Size() {
+				continue
+			}
+			var got bytes.Buffer
+			d.reads = 0
+			if err := sendSparse(t.Context(), &got, d, skip, d.Size()-skip); err != nil || !bytes.Equal(got.Bytes(), d.memoryReader[skip:]) {
+				t.Errorf("%v from %d on: %d bytes, %v, want %d", tt.pieces, skip, got.Len(), err, d.Size()-skip)
+			}
+			if skip == 0 && d.reads != tt.reads {
+				t.Errorf("%v: %d bytes were read, want %d", tt.pieces, d.reads, tt.reads)
+			}
+		}
+	}
+}
+
+// TestConversionThatFails breaks off, or is answered with an error when nothing was sent.
+func TestConversionThatFails(t *testing.T) {
+	f := newFake()
+	id := f.add(image.Image{Owner: "p1"}, "data")
+	f.images[id].DiskFormat = "vmdk"
+	srv := serve(t, newHandler(t, f))
+	for _, tt := range []struct {
+		format string
+		failAt int64
+		code   int
+		sent   bool
+	}{{"raw", 1, 500, false}, {"qcow2", 1, 500, false}, {"raw", 3 << 20, 200, true}} {
+		f.disk = newDisk(4 << 20)
+		f.disk.failAt = tt.failAt
+		res, err := http.Get(srv.URL + "/v2/images/" + string(id) + "/file?format=" + tt.format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != tt.code || (err != nil) != tt.sent || (res.Header.Get("Vitrine-Format") != "") != tt.sent {
+			t.Errorf("%s that fails at %d: %d %v, %v", tt.format, tt.failAt, res.StatusCode, res.Header, err)
+		}
+	}
+}
+
+// TestWhoTakesNoConversion goes away in the middle of it, which is no failure of the disk.
+func TestWhoTakesNoConversion(t *testing.T) {
+	gone := errors.New("gone")
+	w := clientWriter{writerFunc(func([]byte) (int, error) { return 0, gone })}
+	d := newDisk(10, copyPiece)
+	for what, err := range map[string]error{
+		"data":   sendSparse(t.Context(), w, d, 0, 10),
+		"zeros":  sendSparse(t.Context(), w, d, 10, copyPiece),
+		"stream": fakeStream{d}.Stream(t.Context(), w),
+	} {
+		if !errors.Is(err, image.ErrInterrupted) || !errors.Is(err, gone) {
+			t.Errorf("%s to nobody = %v", what, err)
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imagestore"
+)
+
+// A sparseReader is a Reader that finds data quickly; *imageservice.Disk is one.
+type sparseReader interface {
+	imagestore.Reader
+	// DataAt returns the data at off or the first behind it, [start, end); it may go on at end. start is Size() when there is none.
+	DataAt(ctx context.Context, off int64) (start, end int64, err error)
+}
+
+// zeros is what is sent for ranges without data that are as long. Shorter ones are read.
+var zeros [copyPiece]byte
+
+// longRun is how much is read without looking for a range of zeros in between.
+const longRun = 64 << 20
+
+// sendSparse sends through a buffer what is data, and zeros for the rest.
+func sendSparse(ctx context.Context, w io.Writer, r sparseReader, offset, n int64) error {
+	for end := offset + n; offset < end; {
+		start, stop, err := findRun(ctx, r, offset)
+		if err != nil {
+			return fmt.Errorf("read data at %d: %w", offset, err)
+		}
+		start, stop = min(start, end), min(stop, end)
+		if start-offset < int64(len(zeros)) {
+			start = offset
+		}
+		if err := sendZeros(w, start-offset); err != nil {
+			return err
+		}
+		if err := sendCopy(ctx, w, r, start, stop-start); err != nil {
+			return err
+		}
+		offset = stop
+	}
+	return nil
+}
+
+// findRun is DataAt for several ranges that are not far from each other, as one.
+func findRun(ctx context.Context, r sparseReader, off int64) (start, stop int64, err error) {
+	start, stop, err = r.DataAt(ctx, off)
+	for err == nil && stop-start < longRun && stop < r.Size() {
+		next, end, failed := r.DataAt(ctx, stop)
+		if failed != nil || next-stop >= int64(len(zeros)) {
+			return start, stop, nil // what failed will fail again when its turn comes
+		}
+		stop = end
+	}
+	return start, stop, err
+}
+
+func sendZeros(w io.Writer, n int64) error {
+	for n > 0 {
+		sent, err := w.Write(zeros[:min(n, int64(len(zeros)))])
+		if err != nil {
+			return sendError(err)
+		}
+		n -= int64(sent)
+	}
+	return nil
+}
+
+// sendError is a failure to send: the client is gone.
+func sendError(err error) error { return fmt.Errorf("send data: %w: %w", image.ErrInterrupted, err) }
+
+// A clientWriter tells failures to send from those to read.
+type clientWriter struct{ io.Writer }
+
+func (c clientWriter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	if err != nil {
+		err = sendError(err)
+	}
+	return n, err
+}
