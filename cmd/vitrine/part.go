@@ -115,17 +115,32 @@ var zeros [hole]byte
 
 // Write appends data, leaving out blocks of zeros.
 func (p *part) Write(data []byte) (n int, err error) {
+	n, err = p.WriteAt(data, p.size)
+	p.size += int64(n)
+	return n, err
+}
+
+// WriteAt writes data where there was none before, leaving out blocks of zeros.
+func (p *part) WriteAt(data []byte, off int64) (n int, err error) {
 	for n < len(data) {
-		run, zero := nextRun(data[n:], p.size)
+		run, zero := nextRun(data[n:], off+int64(n))
 		if !zero {
-			if _, err := p.f.WriteAt(data[n:n+run], p.size); err != nil {
+			if _, err := p.f.WriteAt(data[n:n+run], off+int64(n)); err != nil {
 				return n, forTarget(p.target, err)
 			}
 		}
 		n += run
-		p.size += int64(run)
 	}
 	return n, nil
+}
+
+// ReadAt reads what was written, and zeros in between.
+func (p *part) ReadAt(data []byte, off int64) (int, error) { return p.f.ReadAt(data, off) }
+
+// Truncate gives the part its size before its data comes in any order.
+func (p *part) Truncate(size int64) error {
+	p.size = size
+	return forTarget(p.target, p.f.Truncate(size))
 }
 
 // nextRun returns the length of the longest beginning of data, which stands at off, that is all blocks of zeros or all

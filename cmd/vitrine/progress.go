@@ -67,6 +67,13 @@ func (b *bar) reader(r io.Reader) io.Reader {
 	return io.TeeReader(r, b)
 }
 
+// add counts n bytes.
+func (b *bar) add(n int64) {
+	if b != nil {
+		b.Add64(n)
+	}
+}
+
 // finish takes the bar away, so that what follows stands in a line of its own. Further calls do nothing.
 func (b *bar) finish() {
 	if b == nil {

@@ -46,6 +46,12 @@ func (s stopping) Run() int {
 
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script", nil, nil) }
 
+// TestQEMUScripts runs scripts that ask qemu-img.
+func TestQEMUScripts(t *testing.T) {
+	testservers.Require(t, "qemu")
+	runScripts(t, "testdata/qemu", nil, nil)
+}
+
 // runScripts runs each script against a daemon of its own, through a proxy that can break things. The words are replaced in its
 // configuration; there may be more commands.
 func runScripts(t *testing.T, dir string, words []string, commands map[string]func(ts *testscript.TestScript, neg bool, args []string)) {
