@@ -3,6 +3,7 @@ package imageservice
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/vitrine-image/vitrine/diskformat"
 	"github.com/vitrine-image/vitrine/image"
@@ -87,13 +88,21 @@ func (d *Disk) Close() error {
 	return errors.Join(d.Disk.Close(), d.data.Close())
 }
 
-// explainDisk gives an error of diskformat the kind that it has with us, and a text that a client is told.
+// diskErrors gives errors of diskformat the kinds that they have with us, and texts for a client.
+var diskErrors = []struct {
+	theirs, ours error
+	text         string
+}{
+	{diskformat.ErrUnsupported, image.ErrUnsupportedContent, "Image %s cannot be read as a disk: %s."},
+	{diskformat.ErrCorrupt, image.ErrCorrupt, "The data of image %s is corrupt: %s."},
+}
+
+// explainDisk returns ours for an error of diskformat; others as they are.
 func explainDisk(img *image.Image, err error) error {
-	switch {
-	case errors.Is(err, diskformat.ErrUnsupported):
-		return image.Errorf(image.ErrUnsupportedContent, "The data of image %s is of no use as a disk: %v.", img.ID, err)
-	case errors.Is(err, diskformat.ErrCorrupt):
-		return image.Errorf(image.ErrCorrupt, "The data of image %s is corrupt: %v.", img.ID, err)
+	for _, e := range diskErrors {
+		if errors.Is(err, e.theirs) {
+			return image.Errorf(e.ours, e.text, img.ID, strings.TrimPrefix(err.Error(), e.theirs.Error()+": "))
+		}
 	}
 	return err
 }

@@ -174,7 +174,7 @@ func TestUnreadableDisks(t *testing.T) {
 		defer disk.Close()
 		_, err = disk.ReadAt(t.Context(), make([]byte, 10), 0)
 	}
-	checkText(t, "a damaged table", err, image.ErrCorrupt, "corrupt", string(damaged.ID))
+	checkText(t, "a damaged table", err, image.ErrCorrupt, "The data of image "+string(damaged.ID)+" is corrupt: it refers to ")
 	if _, _, err := disk.DataAt(t.Context(), 0); !errors.Is(err, image.ErrCorrupt) {
 		t.Errorf("DataAt in a damaged table = %v", err)
 	}
@@ -186,7 +186,7 @@ func TestUnreadableDisks(t *testing.T) {
 		disk, container string
 		words           string
 	}{
-		{"qcow2", "bare", "not of the format qcow2"},
+		{"qcow2", "bare", "cannot be read as a disk: it is not of the format qcow2."},
 		{"iso", "bare", "iso"},
 		{"vmdk", "ova", "ova"},
 	} {
