@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-image/vitrine/client"
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
@@ -130,5 +132,63 @@ func wantHoles(t *testing.T, path, want string) {
 	}
 	if holes < 8<<20 { // one object of Ceph
 		t.Errorf("%d bytes lie in holes of a disk with one of 20 MiB", holes)
+	}
+}
+
+// TestDamagedRawViews changes images in their store: what cannot be read as a disk any more gives an error and a line in the log, and
+// leads to no other file.
+func TestDamagedRawViews(t *testing.T) {
+	testservers.Require(t, "fuse", "qemu")
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, bytes.Repeat([]byte("secret "), 1<<18), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true})
+	path, _ := fromRaw(t, secret, "qcow2")
+	for _, tt := range []struct {
+		name   string
+		damage func(file []byte) []byte
+		want   syscall.Errno
+		reason string
+	}{
+		{"a backing file", func(f []byte) []byte {
+			copy(f[1024:], secret)
+			return formattest.Put32(formattest.Put64(f, 8, 1024), 16, uint32(len(secret)))
+		}, syscall.EMEDIUMTYPE, "backing"},
+		{"no header", func(f []byte) []byte { return formattest.Put32(f, 0, 0) }, syscall.EMEDIUMTYPE, "not of the format qcow2"},
+		{"a table far away", func(f []byte) []byte { return formattest.Put64(f, int(binary.BigEndian.Uint64(f[40:])), 1<<40) },
+			syscall.EBADMSG, "refers to"},
+		{"another size", func(f []byte) []byte { return formattest.Put64(f, 24, 1<<20) }, syscall.EBADMSG, "were expected"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			id := newFileIn(t, d.Client, "", "qcow2", path)
+			object := filepath.Join(d.Data, "images", string(id[:2]), string(id))
+			data, err := os.ReadFile(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = tt.damage(data)
+			if err := os.WriteFile(object, data, 0); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := os.ReadFile(filepath.Join(d.Mount, "by-id", string(id), "disk.raw")); !errors.Is(err, tt.want) {
+					t.Errorf("reading disk.raw gives %v, want %v", err, tt.want)
+				}
+			}
+			if got, err := os.ReadFile(filepath.Join(d.Mount, "by-id", string(id), "image.qcow2")); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("reading image.qcow2 gives %d bytes, %v", len(got), err)
+			}
+			lines := 0
+			for line := range strings.Lines(d.Log()) {
+				if strings.Contains(line, "mount operation failed") && strings.Contains(line, tt.reason) {
+					lines++
+				}
+			}
+			if lines != 1 {
+				t.Errorf("the log gives the reason, %q, %d times", tt.reason, lines)
+			}
+		})
 	}
 }
