@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
 )
 
@@ -41,7 +42,7 @@ var (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = strings.Join([]string{"Accept", "Authorization", "Cache-Control", "Content-Type", "If-None-Match", "If-Range", "Range",
 		"X-Auth-Token", "X-Image-Meta-Store", "X-Openstack-Image-Size", "X-Openstack-Request-Id"}, ", ")
-	corsExposed = strings.Join([]string{"Accept-Ranges", "Content-Length", "Content-MD5", "Content-Range", "ETag", "Location", "Retry-After", formatHeader,
+	corsExposed = strings.Join([]string{"Accept-Ranges", "Content-Length", "Content-MD5", "Content-Range", "ETag", "Location", "Retry-After", wire.FormatHeader,
 		"WWW-Authenticate", "X-Openstack-Request-Id", "OpenStack-image-import-methods", "OpenStack-image-store-ids"}, ", ")
 )
 

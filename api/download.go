@@ -8,12 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
 )
-
-// formatHeader tells to which format data was converted, so that a client can tell a server that does so from others.
-const formatHeader = "Vitrine-Format"
 
 // downloadData serves GET /v2/images/{image}/file: all of the bytes or one range of them, of the data or of a conversion.
 func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
@@ -61,7 +59,7 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Accept-Ranges", "bytes")
 	}
 	if data.Format != "" {
-		h.Set(formatHeader, data.Format)
+		h.Set(wire.FormatHeader, data.Format)
 	} else if data.Image.Checksum != "" {
 		h.Set("Content-MD5", data.Image.Checksum) // of the whole image and in hex, as clients expect
 	}
@@ -79,7 +77,7 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		h.Del("Content-Range")
 		h.Del("Accept-Ranges")
-		h.Del(formatHeader)
+		h.Del(wire.FormatHeader)
 		return err
 	}
 	response.beginBody() // also of no bytes

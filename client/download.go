@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/image"
 )
 
@@ -22,9 +23,6 @@ type DownloadOptions struct {
 	// conversion has no hash to verify it by, and Have is not for it.
 	Format string
 }
-
-// formatHeader tells to which format a server converted the data.
-const formatHeader = "Vitrine-Format"
 
 // A Download is the data of an image as a stream. Close it. It belongs to one goroutine.
 type Download struct {
@@ -228,7 +226,7 @@ func (d *Download) accept(r request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusNoContent && (d.size != 0 || !hasData) {
 		return newError(resp.StatusCode, fmt.Sprintf("Image %s has no data, it is %s", d.Image.ID, d.Image.Status), resp.Header)
 	}
-	if d.format != "" && resp.Header.Get(formatHeader) != d.format {
+	if d.format != "" && resp.Header.Get(wire.FormatHeader) != d.format {
 		return image.Errorf(image.ErrInvalid, "The server at %s is no Vitrine that converts data to %s", d.c.endpoint, d.format)
 	}
 	d.once = d.format != "" && resp.Header.Get("Accept-Ranges") == ""

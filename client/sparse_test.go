@@ -137,6 +137,7 @@ func TestDownloadSparse(t *testing.T) {
 				t.Errorf("it told of %d of %d bytes, want %d", done, size, len(s.disk))
 			}
 			slices.Sort(s.ranges)
+			slices.Sort(s.ranges)
 			if !slices.Equal(s.ranges, tt.want) {
 				t.Errorf("ranges %q, want %q", s.ranges, tt.want)
 			}

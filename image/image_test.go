@@ -134,3 +134,27 @@ func TestEncrypted(t *testing.T) {
 		}
 	}
 }
+
+func TestIsIn(t *testing.T) {
+	for _, tt := range []struct {
+		disk, container, format string
+		want                    bool
+	}{
+		{"raw", "bare", "raw", true},
+		{"gpt", "bare", "raw", true},
+		{"gpt", "bare", "gpt", true},
+		{"qcow2", "bare", "qcow2", true},
+		{"iso", "bare", "iso", true},
+		{"ami", "ami", "ami", true},
+		{"raw", "bare", "qcow2", false},
+		{"iso", "bare", "raw", false},
+		{"raw", "compressed", "raw", false},
+		{"vmdk", "ova", "vmdk", false},
+		{"", "", "", false},
+	} {
+		img := &Image{DiskFormat: tt.disk, ContainerFormat: tt.container}
+		if got := img.IsIn(tt.format); got != tt.want {
+			t.Errorf("%s in %s is in %q: %v, want %v", tt.disk, tt.container, tt.format, got, tt.want)
+		}
+	}
+}

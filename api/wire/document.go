@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 )
 
+// FormatHeader tells, beside data, to which format it was converted; a server that converts nothing sends none.
+const FormatHeader = "Vitrine-Format"
+
 // Append appends a document of this package as JSON.
 func Append(dst []byte, doc any) []byte {
 	b := bytes.NewBuffer(dst)
