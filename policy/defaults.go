@@ -80,7 +80,7 @@ var groups = []group{
 		{Name: UploadImage, Expression: adminOrMember,
 			Operations: []string{"PUT " + imagePath + "/file"}, Text: "Upload the data of an image."},
 		{Name: DownloadImage, Expression: admin + " or (role:member and " + whoSeesTheImage + ")", Anonymous: true,
-			Operations: []string{"GET " + imagePath + "/file"}, Text: "Download the data of an image."},
+			Operations: []string{"GET " + imagePath + "/file", "GET /vitrine/v1/images/{image_id}/extents"}, Text: "Download the data of an image, or ask which ranges hold data."},
 		{Name: DownloadFromStore, Expression: "rule:" + DownloadImage, Anonymous: true,
 			Operations: []string{"GET " + imagePath + "/file?prefer={stores}"}, Text: "Choose the store that a download comes from."},
 		{Name: Deactivate, Expression: adminOrMember,
