@@ -28,8 +28,16 @@ func (s *fakeSession) convert(data *imageservice.Data, format string) error {
 // A fakeDisk has data where its bytes are not 0. It fails at what should not be read.
 type fakeDisk struct {
 	memoryReader
-	reads  int64 // bytes
-	failAt int64 // 0 for nowhere
+	reads  int64         // bytes
+	failAt int64         // 0 for nowhere
+	closed chan struct{} // receives when it is closed, unless nil
+}
+
+func (d *fakeDisk) Close() error {
+	if d.closed != nil {
+		d.closed <- struct{}{}
+	}
+	return nil
 }
 
 var errDisk = errors.New("the disk is damaged")
@@ -200,6 +208,27 @@ func TestWhoTakesNoConversion(t *testing.T) {
 		if !errors.Is(err, image.ErrInterrupted) || !errors.Is(err, gone) {
 			t.Errorf("%s to nobody = %v", what, err)
 		}
+	}
+}
+
+// TestClientsThatLeave in the middle of a conversion end it.
+func TestClientsThatLeave(t *testing.T) {
+	f := newFake()
+	f.disk = newDisk(8<<20, 24<<20, 1)
+	f.disk.closed = make(chan struct{})
+	id := f.add(image.Image{Owner: "p1"}, "data")
+	f.images[id].DiskFormat = "vmdk"
+	srv := serve(t, newHandler(t, f))
+	for _, format := range []string{"raw", "qcow2"} {
+		res, err := http.Get(srv.URL + "/v2/images/" + string(id) + "/file?format=" + format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, res.Body, 1<<20); err != nil {
+			t.Error(err)
+		}
+		res.Body.Close()
+		<-f.disk.closed
 	}
 }
 
