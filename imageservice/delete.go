@@ -67,7 +67,13 @@ func (s *Service) checkClones(ctx context.Context, id image.ID, locations []imag
 		if !ok {
 			continue
 		}
-		clones, err := c.Clones(ctx, loc)
+		var clones []string
+		err := s.ask(loc.Store, func() (err error) {
+			ctx, stop := s.hurried(ctx, loc.Store)
+			defer stop()
+			clones, err = c.Clones(ctx, loc)
+			return err
+		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -153,7 +153,11 @@ func (s *Service) removeObject(ctx context.Context, u image.Upload) (left image.
 		return left, image.Errorf(image.ErrStoreReadOnly, "Store %q does not delete", u.Store)
 	}
 	loc := writer.Locate(objectOf(u))
-	if err := writer.Delete(ctx, loc); err != nil {
+	if loc.URL != "" && s.hangs(u.Store) {
+		s.unswept(u.Store)
+		return loc, nil
+	}
+	if err := s.ask(u.Store, func() error { return writer.Delete(ctx, loc) }); err != nil {
 		s.unswept(u.Store)
 		if ctx.Err() != nil || loc.URL == "" {
 			return left, err

@@ -3,7 +3,6 @@ package imageservice
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -12,8 +11,10 @@ import (
 
 // upkeep is what the service knows of cleaning up in one store, and of its space. What hangs in a store hangs there alone.
 type upkeep struct {
-	collecting sync.Mutex    // held while garbage is removed
+	collecting chan struct{} // holds one while garbage is removed
 	wake       chan struct{} // gets a token when there may be something to clean up
+	removal    time.Time     // when whoever holds collecting began, zero for nobody; guarded by Service.mu
+	hangs      bool          // it gave the last of those who asked no answer; guarded by Service.mu
 	swept      time.Time     // when the store swept itself, zero for anew; guarded by Service.mu
 	measured   measurement   // guarded by Service.mu
 }
@@ -21,7 +22,7 @@ type upkeep struct {
 func newUpkeep(stores *imagestore.Set) map[string]*upkeep {
 	m := make(map[string]*upkeep)
 	for _, e := range stores.Entries() {
-		m[e.ID] = &upkeep{wake: make(chan struct{}, 1), measured: measurement{err: silent(e.ID)}}
+		m[e.ID] = &upkeep{collecting: make(chan struct{}, 1), wake: make(chan struct{}, 1), measured: measurement{err: silent(e.ID)}}
 	}
 	return m
 }
@@ -32,7 +33,7 @@ func newUpkeep(stores *imagestore.Set) map[string]*upkeep {
 func (s *Service) Sweep(ctx context.Context, in func(store string) bool) error {
 	return errors.Join(
 		s.sweepUploads(ctx, in),
-		s.collect(ctx, func(g image.Garbage) bool { return in(g.Location.Store) }),
+		s.collect(ctx, s.awaitTurn, func(g image.Garbage) bool { return in(g.Location.Store) }),
 		s.sweepStores(ctx, in))
 }
 

@@ -3,9 +3,14 @@ package imageservice_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -29,7 +34,9 @@ func within(t *testing.T, what string, fn func() error) {
 }
 
 // TestAStoreThatHangsHangsAlone: neither a deletion nor a sweep elsewhere waits for it. When it goes on, nothing is removed twice.
-func TestAStoreThatHangsHangsAlone(t *testing.T) {
+func TestAStoreThatHangsHangsAlone(t *testing.T) { synctest.Test(t, aStoreThatHangsHangsAlone) }
+
+func aStoreThatHangsHangsAlone(t *testing.T) {
 	dir := t.TempDir()
 	far := &hooked{Writer: openFiles(t, "far", filepath.Join(dir, "far"))}
 	svc := openWith(t, imageservice.Config{DB: openDB(t, dir)}, imagestore.Entry{ID: "far", Store: far, Default: true},
@@ -99,4 +106,77 @@ func TestAStoreThatHangsHangsAlone(t *testing.T) {
 	if removals != 4 {
 		t.Errorf("%d removals of 4 objects", removals)
 	}
+}
+
+// silentFor is how long a silent store keeps who asks it.
+const silentFor = 30 * time.Second
+
+// TestNobodyWaitsForOthersOfAStoreThatHangs: a deletion and the cleaning up after a failed upload wait once for the store at
+// most, and not at all once it is known to give no answer. The sweep removes everything when it does again.
+func TestNobodyWaitsForOthersOfAStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		far := &hooked{Writer: openFiles(t, "far", filepath.Join(dir, "far"))}
+		svc := openWith(t, imageservice.Config{DB: openDB(t, dir)}, imagestore.Entry{ID: "far", Store: far, Default: true})
+		s := session{svc.As(admin)}
+		var images []*image.Image
+		for range 4 {
+			images = append(images, active(t, s, "disk", "data"))
+		}
+		next := queued(t, s)
+		far.delete = func() error {
+			<-time.After(silentFor)
+			return image.ErrStoreOffline
+		}
+		takes := func(what string, atMost time.Duration, do func() error) {
+			t.Helper()
+			begun := time.Now()
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if took := time.Since(begun); took > atMost {
+				t.Errorf("%s took %s, want %s at most", what, took, atMost)
+			}
+		}
+		remove := func(i int) func() error {
+			return func() error { return s.Delete(context.Background(), images[i].ID) }
+		}
+		var first sync.WaitGroup
+		first.Go(func() { takes("the first deletion", silentFor, remove(0)) })
+		synctest.Wait()
+		takes("one beside it", 2*time.Second, remove(1))
+		takes("one beside a removal that hangs", 0, remove(2))
+		first.Wait()
+		takes("one after it", 0, remove(3))
+		takes("a failed upload", 0, func() error {
+			if err := s.Upload(t.Context(), next.ID, io.MultiReader(strings.NewReader("da"), iotest.ErrReader(io.ErrUnexpectedEOF)), 4); err == nil {
+				return errors.New("it succeeded")
+			}
+			return nil
+		})
+
+		sweep := func(ctx context.Context) error { return svc.Sweep(ctx, anyStore) }
+		ctx, stop := context.WithCancel(t.Context())
+		swept := make(chan error, 1)
+		go func() { swept <- sweep(t.Context()) }()
+		<-time.After(time.Second)
+		time.AfterFunc(time.Second, stop)
+		takes("a sweep beside another one that is told to stop", time.Second, func() error {
+			if err := sweep(ctx); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("it ended with %w", err)
+			}
+			return nil
+		})
+		if err := <-swept; !errors.Is(err, image.ErrStoreOffline) {
+			t.Errorf("Sweep = %v, want %v", err, image.ErrStoreOffline)
+		}
+		far.delete = nil
+		if err := sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := files(t, filepath.Join(dir, "far")); n != 0 {
+			t.Errorf("%d files are left", n)
+		}
+		takes("an upload", 0, func() error { return s.Upload(t.Context(), next.ID, strings.NewReader("data"), 4) })
+	})
 }
