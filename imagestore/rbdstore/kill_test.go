@@ -63,7 +63,15 @@ func TestKilledInAPut(t *testing.T) {
 		if removed, err := s.Sweep(t.Context()); removed != 0 || err != nil {
 			t.Errorf("Sweep while the dead daemon's watch lives = %d, %v", removed, err)
 		}
-		_, err := s.Open(t.Context(), loc)
+		wantSweptEvery(t, s, time.Minute)
+		restarted, err := Open(config(c)) // which knows of it by its sweep alone
+		must(t, err)
+		if removed, err := restarted.Sweep(t.Context()); removed != 0 || err != nil {
+			t.Errorf("Sweep after a restart while the watch lives = %d, %v", removed, err)
+		}
+		wantSweptEvery(t, restarted, time.Minute)
+		must(t, restarted.Close())
+		_, err = s.Open(t.Context(), loc)
 		wantError(t, "Open of what was never finished", err, image.ErrDataMissing)
 		shutOutWatcher(t, c, uploadPrefix+"of-"+string(id))
 		for removed := 0; removed == 0; { // the OSD may hear of it later
@@ -73,6 +81,14 @@ func TestKilledInAPut(t *testing.T) {
 			}
 		}
 		wantNothing(t, s)
+		wantSweptEvery(t, s, time.Hour)
+	}
+}
+
+func wantSweptEvery(t *testing.T, s *Store, want time.Duration) {
+	t.Helper()
+	if got := s.SweepEvery(); got != want {
+		t.Errorf("the store is swept every %s, want %s", got, want)
 	}
 }
 
