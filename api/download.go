@@ -15,19 +15,12 @@ import (
 
 // downloadData serves GET /v2/images/{image}/file: all of the bytes or one range of them, of the data or of a conversion.
 func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
-	id, err := imageID(r)
+	id, format, params, err := wantedData(r)
 	if err != nil {
 		return err
 	}
-	params, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	opts := imageservice.OpenOptions{}
+	opts := imageservice.OpenOptions{Format: format}
 	if opts.Prefer, err = s.preferredStores(params); err != nil {
-		return err
-	}
-	if opts.Format, err = wantedFormat(params); err != nil {
 		return err
 	}
 	data, err := s.session(r).Open(r.Context(), id, opts)

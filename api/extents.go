@@ -16,18 +16,11 @@ type ExtentSession interface {
 
 // listExtents serves GET /vitrine/v1/images/{image}/extents: a page of ranges that hold data, and of those that do not.
 func (s *server) listExtents(w http.ResponseWriter, r *http.Request) error {
-	id, err := imageID(r)
+	id, format, params, err := wantedData(r)
 	if err != nil {
 		return err
 	}
-	params, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	q := image.ExtentQuery{}
-	if q.Format, err = wantedFormat(params); err != nil {
-		return err
-	}
+	q := image.ExtentQuery{Format: format}
 	if offset, given := params.last("marker"); given {
 		var ok bool
 		if q.Offset, ok = parseOffset(offset); !ok {
@@ -47,11 +40,17 @@ func (s *server) listExtents(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// wantedFormat returns the format in which the client wants the data, "" for that of the image.
-func wantedFormat(params parameters) (string, error) {
+// wantedData returns the image whose data is wanted, the format, "" for that of the image, and the whole query.
+func wantedData(r *http.Request) (id image.ID, format string, params parameters, err error) {
+	if id, err = imageID(r); err != nil {
+		return id, "", nil, err
+	}
+	if params, err = parseQuery(r.URL.RawQuery); err != nil {
+		return id, "", nil, err
+	}
 	format, given := params.last("format")
 	if given && format == "" {
-		return "", image.Errorf(image.ErrInvalid, "The format is empty: raw and qcow2 can be had, and that of the image.")
+		err = image.Errorf(image.ErrInvalid, "The format is empty: raw and qcow2 can be had, and that of the image.")
 	}
-	return format, nil
+	return id, format, params, err
 }
