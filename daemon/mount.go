@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"github.com/vitrine-image/vitrine/api/wire"
 	"github.com/vitrine-image/vitrine/auth"
@@ -38,7 +39,7 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 		tree.ShowProjects = m.Show
 	}
 	return fusefs.Config{Path: m.Path, UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
-		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree), d.openBlockCache()}, Logger: d.log}, nil
+		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree), d.openBlockCache(), sync.OnceFunc(readForTheKernel)}, Logger: d.log}, nil
 }
 
 func (m MountConfig) ownerID() (uint32, error) {
@@ -80,6 +81,7 @@ func lookUpID(name, key string, lookUp func(string) (string, error)) (uint32, er
 type treeSource struct {
 	*imageservice.Tree
 	cache *blockcache.Cache // of what lies in no local file; nil for none
+	serve func()            // called before something is opened whose reads pass through this process
 }
 
 var kinds = map[fusefs.LabelKind]metadata.LabelKind{
@@ -132,6 +134,9 @@ func (t treeSource) Open(ctx context.Context, number int64) (fusefs.Reader, erro
 	if err != nil {
 		return nil, err
 	}
+	if _, inFile := r.(imagestore.FileReader); !inFile {
+		t.serve()
+	}
 	return fuseReader(t.cached(number, r, loc)), nil
 }
 
@@ -142,6 +147,7 @@ func (t treeSource) OpenDisk(ctx context.Context, number int64) (fusefs.Reader, 
 	if err != nil {
 		return nil, err
 	}
+	t.serve()
 	return disk, nil
 }
 
@@ -193,12 +199,12 @@ func (r extentReader) DataAt(ctx context.Context, off int64) (start, end int64, 
 // filer is what a FileReader adds to a Reader.
 type filer interface{ File() *os.File }
 
-// mountProcs is how many goroutines run at once at least, when every read of the mount passes through this process.
+// mountProcs is how many goroutines run at once at least, when reads of the mount pass through this process.
 const mountProcs = 8
 
 // readForTheKernel lets more goroutines run than there are processors, unless the environment says how many: those that
 // read for the kernel are in system calls most of the time, and with few of them requests wait for each other. On two
-// processors it serves half as many reads again at depth 16, and costs the API a tenth.
+// processors it serves half as many reads again at depth 16, of local files and of Ceph, and costs the API a tenth.
 func readForTheKernel() {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < mountProcs {
 		runtime.GOMAXPROCS(mountProcs)
