@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRead is the size of one read request. Larger ones cost memory and gain nothing.
-const maxRead = 128 << 10
+// maxRead is the size of one read request. Larger ones cost memory, and gain little.
+const maxRead = 256 << 10
 
 // connect mounts and makes the go-fuse server, which takes the kernel's first request. Everything that depends on how
 // the descriptor of /dev/fuse came to be is here.

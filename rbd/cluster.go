@@ -23,7 +23,7 @@ type Config struct {
 	User    string        // such as images, for client.images
 	Keyring string        // the file with the user's key; "" for where the configuration says
 	Timeout time.Duration // after which a request that gets no answer has failed, in whole seconds; 0 means 30 s
-	Calls   int           // at most so many calls of librbd are under way; 0 means 64
+	Calls   int           // at most so many calls of librbd are under way; 0 means 48
 }
 
 // A Cluster is a connection, made when it is needed and anew after it broke. It is safe for concurrent use.
@@ -56,7 +56,7 @@ type attempt struct {
 // New returns a Cluster and does not connect.
 func New(cfg Config) (*Cluster, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
-	cfg.Calls = cmp.Or(cfg.Calls, 64)
+	cfg.Calls = cmp.Or(cfg.Calls, 48)
 	if cfg.User == "" || cfg.Timeout < time.Second || cfg.Calls < 1 {
 		return nil, errors.New("rbd: a cluster needs a user, a timeout of at least a second, and at least one call")
 	}

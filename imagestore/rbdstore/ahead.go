@@ -12,8 +12,8 @@ import (
 const (
 	aheadSize   = 1 << 20 // bytes of a block that is read ahead
 	aheadDepth  = 4       // blocks that one reader reads ahead
-	aheadBlocks = 16      // that all readers of a store hold at a time
-	aheadAfter  = 2 << 20 // bytes in order, after which it begins; a guest's read of 1 MiB comes in pieces of 128 KiB
+	aheadBlocks = 8       // that all readers of a store hold at a time
+	aheadAfter  = 2 << 20 // bytes in order, after which it begins; a guest's read of 1 MiB comes in pieces of 256 KiB
 	aheadSlack  = 1 << 20 // bytes by which parallel reads may be out of order
 
 	aheadIdle = 5 * time.Second // after which blocks are given up that nobody has come for
