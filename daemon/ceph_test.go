@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,6 +155,86 @@ func TestCephAndLocal(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestWhichCopyIsRead has an image in three stores, and other bytes in each: the local one comes first, then the one of more
+// weight, and both come after those that the client prefers.
+func TestWhichCopyIsRead(t *testing.T) {
+	c := testservers.SharedCeph(t)
+	dir := t.TempDir()
+	cfg := testdaemon.Config{Dir: dir, TOML: withCeph(c, dir) + fmt.Sprintf(
+		"[stores.heavy]\ntype = \"rbd\"\npool = \"small\"\nuser = \"images\"\nweight = 10\nconf = %q\nkeyring = %q\n", c.Conf, c.Keyring("images"))}
+	d := launch(t, cfg)
+	inCeph, inHeavy, inLocal := bytes.Repeat([]byte("ceph."), 1<<18), bytes.Repeat([]byte("heavy"), 1<<18), bytes.Repeat([]byte("local"), 1<<18)
+	var ids [2]image.ID
+	for i, data := range [][]byte{inCeph, inHeavy} {
+		ids[i] = newDiskIn(t, d.Client, "local", data)
+		wantTask(t, d.Client, ids[i], d.Client.Import(t.Context(), ids[i], image.Import{Method: image.ImportCopy, Stores: []string{"ceph", "heavy"}}))
+	}
+	must(t, d.Stop())
+	swapImages(t, c, "small/"+string(ids[0]), "small/"+string(ids[1]))
+	overwriteFile(t, filepath.Join(dir, "images"), ids[0], inLocal)
+
+	d = testdaemon.Start(t, cfg)
+	want := func(query string, want []byte) {
+		t.Helper()
+		if got := get(t, d.Endpoint+"/v2/images/"+string(ids[0])+"/file"+query); !bytes.Equal(got, want) {
+			t.Errorf("%q is answered from another copy", query)
+		}
+	}
+	want("", inLocal)
+	want("?prefer=ceph", inCeph)
+	want("?prefer=heavy,ceph", inHeavy)
+	must(t, d.Client.DeleteCopy(t.Context(), "local", ids[0]))
+	want("", inHeavy)
+	want("?prefer=local,ceph", inCeph)
+	for _, id := range ids {
+		must(t, d.Client.Delete(t.Context(), id))
+	}
+}
+
+// swapImages gives each of two images the name of the other one, and the note by which the daemon knows it.
+func swapImages(t *testing.T, c *testservers.Ceph, a, b string) {
+	t.Helper()
+	rbd := func(args ...string) string {
+		out, err := c.RBD(t.Context(), "images", args...)
+		must(t, err)
+		return strings.TrimSpace(out)
+	}
+	noteA, noteB := rbd("image-meta", "get", a, "vitrine_upload"), rbd("image-meta", "get", b, "vitrine_upload")
+	rbd("rename", a, a+".other")
+	rbd("rename", b, a)
+	rbd("rename", a+".other", b)
+	rbd("image-meta", "set", a, "vitrine_upload", noteA)
+	rbd("image-meta", "set", b, "vitrine_upload", noteB)
+}
+
+// overwriteFile changes the bytes of an image's file.
+func overwriteFile(t *testing.T, dir string, id image.ID, data []byte) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.Contains(path, string(id)) {
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		must(t, err)
+		defer f.Close()
+		_, err = f.Write(data)
+		return err
+	}))
+}
+
+func get(t *testing.T, url string) []byte {
+	t.Helper()
+	resp, err := http.Get(url)
+	must(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s = %s %s", url, resp.Status, body)
+	}
+	return body
 }
 
 func poolNames(t *testing.T, c *testservers.Ceph) (names []string) {
