@@ -180,3 +180,46 @@ func TestNobodyWaitsForOthersOfAStoreThatHangs(t *testing.T) {
 		takes("an upload", 0, func() error { return s.Upload(t.Context(), next.ID, strings.NewReader("data"), 4) })
 	})
 }
+
+// silent is a store that gives no answer when it is asked for clones.
+type silent struct{ imagestore.Writer }
+
+func (silent) Clones(ctx context.Context, _ image.Location) ([]string, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(silentFor):
+		return nil, image.ErrStoreOffline
+	}
+}
+
+// TestClonesOfAStoreThatHangs are asked for at length once: then deletions and their removals do not wait for it again.
+func TestClonesOfAStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		far := &hooked{Writer: openFiles(t, "far", filepath.Join(dir, "far"))}
+		svc := openWith(t, imageservice.Config{DB: openDB(t, dir)}, imagestore.Entry{ID: "far", Store: silent{far}, Default: true})
+		s := session{svc.As(admin)}
+		first, second := active(t, s, "disk", "data"), active(t, s, "disk", "data")
+		far.delete = func() error {
+			t.Error("the store that hangs was asked to remove data")
+			return nil
+		}
+		for _, tt := range []struct {
+			id   image.ID
+			want time.Duration
+		}{{first.ID, silentFor}, {second.ID, 2 * time.Second}} {
+			begun := time.Now()
+			if err := s.Delete(t.Context(), tt.id); err != nil || time.Since(begun) != tt.want {
+				t.Errorf("Delete = %v after %s, want it after %s", err, time.Since(begun), tt.want)
+			}
+		}
+		far.delete = nil
+		if err := svc.Sweep(t.Context(), anyStore); err != nil {
+			t.Error(err)
+		}
+		if n := files(t, filepath.Join(dir, "far")); n != 0 {
+			t.Errorf("%d files are left", n)
+		}
+	})
+}
