@@ -34,7 +34,7 @@ const (
 	ShowLocations   Action = "show_locations"
 	DeleteFromStore Action = "delete_from_store"
 	Clone           Action = "clone" // as the Volume
-	Show            Action = "show" // only when it was refused
+	Show            Action = "show"  // only when it was refused
 )
 
 // An ObjectKind says what an Action was about.
