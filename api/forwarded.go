@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
 // Proxies are those whose word is taken for who the client is and how it reaches the API: X-Forwarded-For, -Proto, -Host
@@ -42,7 +44,7 @@ func (p Proxies) trusts(r *http.Request) bool {
 	if !p.unix && len(p.networks) == 0 {
 		return false
 	}
-	if onUnixSocket(r) {
+	if loopback.OnUnixSocket(r) {
 		return p.unix
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
 // A gate keeps web pages out while there is no authentication. A browser runs pages of strangers, and reaches what
@@ -36,7 +37,7 @@ func newGate(allowed []string, publicURL string) *gate {
 
 // check returns why the request is refused. No browser reaches a unix socket.
 func (g *gate) check(r *http.Request) error {
-	if onUnixSocket(r) {
+	if loopback.OnUnixSocket(r) {
 		return nil
 	}
 	if g.authenticated && (r.Method == http.MethodGet || r.Method == http.MethodHead || g.cors.allows(r.Header.Get("Origin"))) {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,12 +22,6 @@ func (s *server) patience(r *http.Request) time.Duration {
 		c.patient = time.Now().Add(s.cfg.StallTimeout / 2)
 	}
 	return max(time.Until(c.patient), 1) // 0 would mean for ever
-}
-
-// onUnixSocket reports whether the request came through a unix socket.
-func onUnixSocket(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && local.Network() == "unix"
 }
 
 // session returns the verbs as the request's caller may use them.

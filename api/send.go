@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vitrine-image/vitrine/imagestore"
+	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
 // Sizes of the pieces in which data is sent; the client must take each copyPiece within the StallTimeout.
@@ -66,7 +67,7 @@ func (s *server) send(w *response, r *http.Request, data imagestore.Reader, offs
 
 // onPlainTCP reports whether net/http lets the kernel send files on the connection. On others it would copy them itself,
 // in small pieces.
-func onPlainTCP(r *http.Request) bool { return r.TLS == nil && !onUnixSocket(r) }
+func onPlainTCP(r *http.Request) bool { return r.TLS == nil && !loopback.OnUnixSocket(r) }
 
 // sendCopy sends through a buffer.
 func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {

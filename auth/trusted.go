@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
 // TrustedConfig says whose headers are believed.
@@ -115,8 +116,7 @@ func (t *Trusted) believes(r *http.Request) bool {
 			return name == leaf.Subject.CommonName || slices.Contains(leaf.DNSNames, name)
 		})
 	}
-	// The server puts the listener's address there; a unix socket's peers have none of their own.
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
+	if loopback.OnUnixSocket(r) {
 		return true
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)

@@ -9,10 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
@@ -138,20 +139,22 @@ type nbdClient struct {
 // dialNBD starts qemu-nbd and goes through the handshake.
 func dialNBD(b *testing.B, path string) nbdClient {
 	b.Helper()
-	socket := filepath.Join(b.TempDir(), "socket")
-	cmd := exec.Command("qemu-nbd", "-r", "-f", "qcow2", "-k", socket, path)
-	if err := cmd.Start(); err != nil {
+	dir := b.TempDir()
+	socket, pidFile := filepath.Join(dir, "socket"), filepath.Join(dir, "pid")
+	// It goes on in the background once it listens.
+	if out, err := exec.Command("qemu-nbd", "-r", "-f", "qcow2", "-k", socket, "--fork", "--pid-file", pidFile, path).CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	conn, err := net.Dial("unix", socket)
-	for deadline := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-		conn, err = net.Dial("unix", socket)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		b.Fatal(err)
 	}
+	b.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -169,7 +172,7 @@ func dialNBD(b *testing.B, path string) nbdClient {
 	if _, err := io.ReadFull(conn, answer); err != nil {
 		b.Fatal(err)
 	}
-	return nbdClient{conn, cmd.Process.Pid}
+	return nbdClient{conn, pid}
 }
 
 // benchRandom reads b.N blocks, and has benchDepth of them on the way.

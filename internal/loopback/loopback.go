@@ -1,7 +1,9 @@
-// Package loopback sets up connections that stay within the machine.
+// Package loopback knows connections that stay within the machine.
 package loopback
 
 import (
+	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -20,4 +22,10 @@ func Unpaced(network, address string, socket syscall.RawConn) error {
 		})
 	}
 	return nil
+}
+
+// OnUnixSocket reports whether a server got the request through a unix socket, whose peers have no address.
+func OnUnixSocket(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
 }
