@@ -3,10 +3,12 @@
 package rbdstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -204,11 +206,13 @@ func (r *reader) Extents(ctx context.Context, off, n int64) (list []imagestore.E
 	if n < r.size-off {
 		end = off + n
 	}
-	for _, e := range all {
+	first, _ := slices.BinarySearchFunc(all, off, func(e imagestore.Extent, off int64) int { return cmp.Compare(e.Offset+e.Length, off+1) })
+	for _, e := range all[first:] {
 		from, to := max(e.Offset, off), min(e.Offset+e.Length, end)
-		if from < to {
-			list = append(list, imagestore.Extent{Offset: from, Length: to - from})
+		if from >= to {
+			break
 		}
+		list = append(list, imagestore.Extent{Offset: from, Length: to - from})
 	}
 	return list, nil
 }
