@@ -189,11 +189,7 @@ type extentReader struct{ imagestore.ExtentReader }
 
 // DataAt returns the first range of data at or after off.
 func (r extentReader) DataAt(ctx context.Context, off int64) (start, end int64, err error) {
-	found, err := r.Extents(ctx, off, r.Size()-off)
-	if err != nil || len(found) == 0 {
-		return r.Size(), r.Size(), err
-	}
-	return found[0].Offset, found[0].Offset + found[0].Length, nil
+	return imageservice.DataAt(ctx, r.ExtentReader, off)
 }
 
 // filer is what a FileReader adds to a Reader.

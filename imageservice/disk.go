@@ -70,17 +70,9 @@ func (d *Disk) Extents(ctx context.Context, off, n int64) (all []imagestore.Exte
 	return all, nil
 }
 
-// DataAt returns the data at off or the first behind it, [start, end); it may go on at end. start is Size() when there is none.
+// DataAt is DataAt of this package.
 func (d *Disk) DataAt(ctx context.Context, off int64) (start, end int64, err error) {
-	// The extents of a large disk without holes would be those of all its tables.
-	for n := int64(1 << 30); off < d.Size(); n *= 2 {
-		n = min(n, d.Size()-off)
-		for e, err := range d.Disk.Extents(ctx, off, n) {
-			return e.Offset, e.Offset + e.Length, explainDisk(d.img, err)
-		}
-		off += n
-	}
-	return d.Size(), d.Size(), nil
+	return DataAt(ctx, d, off)
 }
 
 // Close closes the disk and the image's data.

@@ -60,32 +60,52 @@ func extend(page *image.ExtentPage, to int64, data bool) bool {
 	return true
 }
 
-// How much of a store's data is looked at in one go: as much as has few extents, most likely.
+// How much of an image is looked at in one go: as much as has few extents, most likely.
 const (
 	firstWindow = 64 << 20
 	largeWindow = 4 << 30
 	fewExtents  = 256
 )
 
-// dataOf yields the ranges from off on that hold data, in order. They may touch. An error comes last.
+// DataAt returns the data of r at off or the first behind it, [start, end); it may go on at end. start is r.Size() when there is none.
+func DataAt(ctx context.Context, r imagestore.Reader, off int64) (start, end int64, err error) {
+	for e, err := range dataOf(ctx, r, off) {
+		return e.Offset, e.Offset + e.Length, err
+	}
+	return r.Size(), r.Size(), nil
+}
+
+// dataOf yields the ranges from off on that hold data, in order. They may touch. An error comes last. All that is known of a large
+// image would be much: it is asked for window by window.
 func dataOf(ctx context.Context, r imagestore.Reader, off int64) iter.Seq2[imagestore.Extent, error] {
 	return func(yield func(imagestore.Extent, error) bool) {
-		if d, ok := r.(*Disk); ok {
-			for e, err := range d.Disk.Extents(ctx, off, d.Size()-off) {
-				if !yield(imagestore.Extent(e), explainDisk(d.img, err)) {
+		for window := int64(firstWindow); off < r.Size(); {
+			n, found := min(window, r.Size()-off), 0
+			for e, err := range dataWithin(ctx, r, off, n) {
+				if !yield(e, err) || err != nil {
+					return
+				}
+				found++
+			}
+			if off += n; found < fewExtents {
+				window = min(2*window, largeWindow)
+			}
+		}
+	}
+}
+
+// dataWithin is dataOf for [off, off+n).
+func dataWithin(ctx context.Context, r imagestore.Reader, off, n int64) iter.Seq2[imagestore.Extent, error] {
+	return func(yield func(imagestore.Extent, error) bool) {
+		switch r := r.(type) {
+		case *Disk:
+			for e, err := range r.Disk.Extents(ctx, off, n) {
+				if !yield(imagestore.Extent(e), explainDisk(r.img, err)) {
 					return
 				}
 			}
-			return
-		}
-		sparse, ok := r.(imagestore.ExtentReader)
-		if !ok {
-			yield(imagestore.Extent{Offset: off, Length: r.Size() - off}, nil)
-			return
-		}
-		for window := int64(firstWindow); off < r.Size(); {
-			n := min(window, r.Size()-off)
-			extents, err := sparse.Extents(ctx, off, n)
+		case imagestore.ExtentReader:
+			extents, err := r.Extents(ctx, off, n)
 			for _, e := range extents {
 				if !yield(e, nil) {
 					return
@@ -93,11 +113,9 @@ func dataOf(ctx context.Context, r imagestore.Reader, off int64) iter.Seq2[image
 			}
 			if err != nil {
 				yield(imagestore.Extent{}, err)
-				return
 			}
-			if off += n; len(extents) < fewExtents {
-				window = min(2*window, largeWindow)
-			}
+		default:
+			yield(imagestore.Extent{Offset: off, Length: n}, nil)
 		}
 	}
 }
