@@ -119,10 +119,13 @@ func openDB(t *testing.T) metadata.DB {
 func start(t *testing.T) *lab { return newLab(t, openDB(t), t.TempDir(), nil) }
 
 // create makes a queued raw image.
-func (l *lab) create() image.ID {
+func (l *lab) create() image.ID { return l.createAs("raw", "bare") }
+
+// createAs makes a queued image with formats.
+func (l *lab) createAs(disk, container string) image.ID {
 	l.t.Helper()
-	img, err := l.Create(l.t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
-		{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
+	img, err := l.Create(l.t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: disk},
+		{Op: image.EditAdd, Name: "container_format", Value: container}})
 	if err != nil {
 		l.t.Fatal(err)
 	}

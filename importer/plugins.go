@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 // The plugins, by the names that Glance has for them. They run in the order in which they are configured.
 const (
-	Decompression = "image_decompression"   // of one file packed with gzip, bzip2, xz, zstd or zip
+	Decompression = "image_decompression"   // of one file packed with gzip, bzip2, xz, zstd, lz4 or zip
 	Conversion    = "image_conversion"      // to one disk format, by qemu-img
 	Injection     = "inject_image_metadata" // of properties
 )
@@ -30,6 +31,7 @@ type PluginConfig struct {
 	Enabled []string // in their order
 
 	MaxRatio int64 // how many times as large as packed data what is in it may be, beyond the first GiB; 0 for 2000
+	free     int64 // how much may come out of however little; 0 for that GiB
 
 	OutputFormat string // of conversion, "" for raw
 	Convert      Convert
@@ -53,9 +55,7 @@ func (c *PluginConfig) check() error {
 	if !slices.Contains(OutputFormats, c.OutputFormat) {
 		return fmt.Errorf("importer: images cannot be converted to %q", c.OutputFormat)
 	}
-	if c.MaxRatio == 0 {
-		c.MaxRatio = 2000
-	}
+	c.MaxRatio, c.free = cmp.Or(c.MaxRatio, 2000), cmp.Or(c.free, 1<<30)
 	for name := range c.Inject {
 		if image.IsBookkeeping(name) {
 			return fmt.Errorf("importer: the property %q cannot be injected", name)
@@ -153,7 +153,7 @@ func (j *job) decompress(ctx context.Context) error {
 		return err
 	}
 	defer unpacked.Close()
-	limited := &ratioReader{src: unpacked, packed: src, ratio: j.plugins.MaxRatio}
+	limited := &ratioReader{src: unpacked, packed: src, ratio: j.plugins.MaxRatio, free: j.plugins.free}
 	req := ingest.Request{Body: j.progress(ctx, limited), Size: -1, MaxSize: j.maxSize}
 	return j.restage(ctx, Decompression, req, func(*image.ImportPlan) {})
 }
@@ -179,20 +179,18 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// freeUnpacked is how much may come out of however little.
-const freeUnpacked = 1 << 30
-
 // A ratioReader refuses data that is much larger than it was when it was packed: bombs.
 type ratioReader struct {
 	src    io.Reader
 	packed *counted
 	ratio  int64
+	free   int64
 	n      int64
 }
 
 func (r *ratioReader) Read(p []byte) (int, error) {
 	n, err := r.src.Read(p)
-	if r.n += int64(n); r.n > freeUnpacked && r.n/r.ratio > r.packed.n {
+	if r.n += int64(n); r.n > r.free && r.n/r.ratio > r.packed.n {
 		return 0, image.Errorf(image.ErrTooLarge, "The data is more than %d times as large as it was when it was compressed, which is refused.", r.ratio)
 	}
 	if err != nil && err != io.EOF {

@@ -5,18 +5,22 @@ import (
 	"bytes"
 	stdgzip "compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
@@ -66,25 +70,76 @@ func packZip(t *testing.T, method uint16, files ...[]byte) []byte {
 	return b.Bytes()
 }
 
-func TestUnpack(t *testing.T) {
-	want := bytes.Repeat(data, 30) // several megabytes: more than one chunk
+func packZstd(t *testing.T, data []byte) []byte {
 	enc, err := zstd.NewWriter(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, packed := range map[string]func(t *testing.T) []byte{
-		"gzip":      func(t *testing.T) []byte { return packGzip(t, want) },
-		"two gzips": func(t *testing.T) []byte { return append(packGzip(t, want[:1000]), packGzip(t, want[1000:])...) },
-		"zstd":      func(t *testing.T) []byte { return enc.EncodeAll(want, nil) },
-		"zip":       func(t *testing.T) []byte { return packZip(t, zip.Deflate, want) },
-		"bzip2":     func(t *testing.T) []byte { return pack(t, want, "bzip2", "-c") },
-		"xz":        func(t *testing.T) []byte { return pack(t, want, "xz", "-c") },
-		"xz -9":     func(t *testing.T) []byte { return pack(t, want, "xz", "-9c") },
+	return enc.EncodeAll(data, nil)
+}
+
+func packLZ4(t *testing.T, data []byte, opts ...lz4.Option) []byte {
+	var b bytes.Buffer
+	w := lz4.NewWriter(&b)
+	if err := w.Apply(opts...); err != nil {
+		t.Fatal(err)
+	}
+	w.Write(data)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// packZip64 stores a file whose sizes stand in an extra field, as of those above 4 GiB.
+func packZip64(t *testing.T, data []byte) []byte {
+	p := packZip(t, zip.Store, data)
+	extra := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64([]byte{1, 0, 16, 0}, uint64(len(data))), uint64(len(data)))
+	head := len("disk.raw") + 30
+	copy(p[18:26], "\xff\xff\xff\xff\xff\xff\xff\xff")
+	p[6] &^= 8 // no descriptor: the sum stands in the header
+	binary.LittleEndian.PutUint32(p[14:], crc32.ChecksumIEEE(data))
+	binary.LittleEndian.PutUint16(p[28:], uint16(len(extra)))
+	end := head + len(data)
+	return slices.Concat(p[:head], extra, data, p[end+16:])
+}
+
+// packings pack data in the ways that are known.
+var packings = map[string]func(t *testing.T, data []byte) []byte{
+	"gzip":  packGzip,
+	"zstd":  packZstd,
+	"lz4":   func(t *testing.T, data []byte) []byte { return packLZ4(t, data) },
+	"zip":   func(t *testing.T, data []byte) []byte { return packZip(t, zip.Deflate, data) },
+	"bzip2": func(t *testing.T, data []byte) []byte { return pack(t, data, "bzip2", "-c") },
+	"xz":    func(t *testing.T, data []byte) []byte { return pack(t, data, "xz", "-c") },
+}
+
+// joined are the packings that unpack several, one behind the other, as one.
+var joined = []string{"gzip", "zstd", "lz4", "bzip2", "xz"}
+
+func TestUnpack(t *testing.T) {
+	want := bytes.Repeat(data, 30) // several megabytes: more than one chunk
+	ways := map[string]func(t *testing.T) []byte{
+		"zip64": func(t *testing.T) []byte { return packZip64(t, want) },
+		"lz4 blocks": func(t *testing.T) []byte {
+			return packLZ4(t, want, lz4.BlockSizeOption(lz4.Block64Kb), lz4.BlockChecksumOption(true), lz4.SizeOption(uint64(len(want))))
+		},
+		"lz4 -9":     func(t *testing.T) []byte { return pack(t, want, "lz4", "-9c") },
+		"lz4 linked": func(t *testing.T) []byte { return pack(t, want, "lz4", "-BDc") },
+		"xz -9":      func(t *testing.T) []byte { return pack(t, want, "xz", "-9c") },
 		"xz blocks": func(t *testing.T) []byte {
 			return pack(t, want, "xz", "-c", "--block-size=1000000", "--check=sha256", "-T2")
 		},
 		"xz no check": func(t *testing.T) []byte { return pack(t, want, "xz", "-c", "--check=none") },
-	} {
+	}
+	for name, packed := range packings {
+		ways[name] = func(t *testing.T) []byte { return packed(t, want) }
+	}
+	for _, name := range joined {
+		packed := packings[name]
+		ways["two "+name] = func(t *testing.T) []byte { return append(packed(t, want[:1000]), packed(t, want[1000:])...) }
+	}
+	for name, packed := range ways {
 		t.Run(name, func(t *testing.T) {
 			p := packed(t)
 			out, err := unpack(iotest.HalfReader(bytes.NewReader(p)))
@@ -96,7 +151,7 @@ func TestUnpack(t *testing.T) {
 				t.Errorf("%d bytes, %v, want %d", len(got), err, len(want))
 			}
 			out.Close()
-			for _, cut := range []int{len(p) / 2, len(p) * 3 / 4} {
+			for _, cut := range []int{len(p) / 2, len(p) * 3 / 4, len(p) - 1} {
 				out, err := unpack(bytes.NewReader(p[:cut]))
 				if err == nil {
 					_, err = io.ReadAll(out)
@@ -127,12 +182,20 @@ func TestUnpack(t *testing.T) {
 
 func TestUnpackRefuses(t *testing.T) {
 	large := pack(t, []byte("x"), "xz", "-c", "--lzma2=dict=1GiB")
+	hidden := packZip(t, zip.Deflate, data) // of which only the directory tells
+	entry := bytes.LastIndex(hidden, []byte("PK\x01\x02"))
+	hidden = slices.Concat(hidden[:entry], hidden[entry:len(hidden)-22], hidden[entry:])
+	negative := packZip64(t, data)
+	negative[30+len("disk.raw")+4+15] = 0x80
 	encrypted := packZip(t, zip.Deflate, data)
 	encrypted[6] |= 1
 	for name, packed := range map[string][]byte{
 		"a large dictionary": large,
 		"two files":          packZip(t, zip.Deflate, data, data),
 		"encrypted":          encrypted,
+		"a hidden file":      hidden,
+		"a negative size":    negative,
+		"unknown behind lz4": append(packLZ4(t, data), "\x02\x21\x4c\x18...."...), // an old frame
 	} {
 		out, err := unpack(bytes.NewReader(packed))
 		if err == nil {
@@ -150,6 +213,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte("PK\x03\x04"))
 	f.Add([]byte("\x1f\x8b\x08\x00"))
 	f.Add([]byte("\x28\xb5\x2f\xfd\x00"))
+	f.Add([]byte("\x04\x22\x4d\x18\x64\x40\xa7\x01\x00\x00\x80x\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		out, err := unpack(bytes.NewReader(packed))
 		if err != nil || out == nil {
@@ -160,19 +224,72 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// TestBombs ends where much more comes out than went in.
-func TestBombs(t *testing.T) {
-	packed := &counted{n: 1000}
-	r := &ratioReader{src: &zeros{}, packed: packed, ratio: 2_000_000}
-	n, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{r}, make([]byte, 1<<20))
-	if !errors.Is(err, image.ErrTooLarge) || n < 1<<30 || n > 3_000_000_000 {
-		t.Errorf("%d bytes came out, %v, want %v", n, err, image.ErrTooLarge)
+// TestBehindThePacked lets nothing stand there that is not packed as well, and what is skipped be skipped.
+func TestBehindThePacked(t *testing.T) {
+	for name, packed := range packings {
+		for _, behind := range []string{"x", "more bytes than any of them has at its end, none of which means anything"} {
+			out, err := unpack(strings.NewReader(string(packed(t, data)) + behind))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(out); err == nil {
+				t.Errorf("%s and %q unpack as %d bytes", name, behind, len(got))
+			}
+			out.Close()
+		}
+	}
+	for name, behind := range map[string]string{"xz": "\x00\x00\x00\x00\x00\x00\x00\x00", "lz4": "\x52\x2a\x4d\x18\x03\x00\x00\x00abc", "zstd": "\x52\x2a\x4d\x18\x03\x00\x00\x00abc"} {
+		out, err := unpack(strings.NewReader(string(packings[name](t, data)) + behind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(out); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s with padding is %d bytes, %v", name, len(got), err)
+		}
+		out.Close()
 	}
 }
 
-type zeros struct{}
+// TestBombs stop at the limit of the size or of the ratio, and leave nothing.
+func TestBombs(t *testing.T) {
+	bomb := make([]byte, 3<<20)
+	for name, packed := range packings {
+		t.Run(name, func(t *testing.T) {
+			p := packed(t, bomb)
+			for message, cfg := range map[string]PluginConfig{
+				"limit":              {},
+				"100 times as large": {MaxRatio: 100, free: 1 << 20},
+			} {
+				l := start(t)
+				cfg.Enabled = []string{Decompression}
+				l.usePlugins(cfg)
+				if message == "limit" {
+					l.imp.maxSize = 2 << 20
+				}
+				id := l.create()
+				if err := l.Stage(t.Context(), id, upload(p)); err != nil {
+					t.Fatal(err)
+				}
+				l.do(id, image.Import{Method: image.ImportStaged})
+				l.check(id, want{status: image.Queued, failed: "first", task: image.TaskFailure, message: message})
+			}
+		})
+	}
+}
 
-func (*zeros) Read(p []byte) (int, error) { return len(p), nil }
+// TestPackedTwice is unpacked once, and is no raw disk then.
+func TestPackedTwice(t *testing.T) {
+	for inner, packed := range packings {
+		l := start(t)
+		l.usePlugins(PluginConfig{Enabled: []string{Decompression}})
+		id := l.createAs("qcow2", "bare")
+		if err := l.Stage(t.Context(), id, upload(packGzip(t, packed(t, data)))); err != nil {
+			t.Fatal(err)
+		}
+		l.do(id, image.Import{Method: image.ImportStaged})
+		l.check(id, want{status: image.Queued, failed: "first", task: image.TaskFailure, message: "packed with " + inner})
+	}
+}
 
 // plugins sets what the importer of a lab does with data.
 func (l *lab) usePlugins(cfg PluginConfig) {
@@ -199,13 +316,9 @@ func TestDecompression(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := start(t)
 			l.usePlugins(PluginConfig{Enabled: []string{Decompression}})
-			img, err := l.Create(t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: "raw"},
-				{Op: image.EditAdd, Name: "container_format", Value: tt.container}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.do(img.ID, image.Import{Method: image.ImportURL, URL: url, Stores: tt.stores})
-			l.check(img.ID, want{status: image.Active, stores: strings.Join(tt.stores, ","), task: image.TaskSuccess, data: tt.want})
+			id := l.createAs("raw", tt.container)
+			l.do(id, image.Import{Method: image.ImportURL, URL: url, Stores: tt.stores})
+			l.check(id, want{status: image.Active, stores: strings.Join(tt.stores, ","), task: image.TaskSuccess, data: tt.want})
 		})
 	}
 	l := start(t)
@@ -306,16 +419,12 @@ func TestConversionRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := start(t)
 			l.usePlugins(PluginConfig{Enabled: []string{Conversion}})
-			img, err := l.Create(t.Context(), "", []image.Edit{{Op: image.EditAdd, Name: "disk_format", Value: tt.format},
-				{Op: image.EditAdd, Name: "container_format", Value: "bare"}})
-			if err != nil {
+			id := l.createAs(tt.format, "bare")
+			if err := l.Stage(t.Context(), id, upload(tt.data(t))); err != nil {
 				t.Fatal(err)
 			}
-			if err := l.Stage(t.Context(), img.ID, upload(tt.data(t))); err != nil {
-				t.Fatal(err)
-			}
-			l.do(img.ID, image.Import{Method: image.ImportStaged})
-			l.check(img.ID, want{status: image.Queued, failed: "first", task: image.TaskFailure, message: tt.message})
+			l.do(id, image.Import{Method: image.ImportStaged})
+			l.check(id, want{status: image.Queued, failed: "first", task: image.TaskFailure, message: tt.message})
 		})
 	}
 }

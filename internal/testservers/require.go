@@ -39,6 +39,7 @@ var needs = map[string]func() error{
 	"openstacksdk": library("openstack"),
 	"bzip2":        programs("bzip2"),
 	"xz":           programs("xz"),
+	"lz4":          programs("lz4"),
 	"fusermount":   programs("fusermount3"),
 	"ext4":         programs("mkfs.ext4"),
 	"xfs":          programs("mkfs.xfs"),
