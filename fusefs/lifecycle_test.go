@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/internal/fusemount"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
@@ -85,7 +86,7 @@ func TestEndWithFilesOpen(t *testing.T) {
 	fd := c.ok(request{Op: "open", Path: s.in("by-id", string(img.ID), "disk.raw"), Flags: unix.O_DIRECT})
 	s.cancel()
 	<-w.logged
-	if left, err := mountsAt(s.path); err != nil || len(left) > 0 {
+	if left, err := fusemount.At(s.path); err != nil || len(left) > 0 {
 		t.Errorf("still mounted while a file is open: %v, %v", left, err)
 	}
 	if got := c.read(int(fd.N), 4096); got != string(data[4096:8192]) {
@@ -168,8 +169,8 @@ func TestEndLeavesReadersBehind(t *testing.T) {
 func TestUnmountedFromOutside(t *testing.T) {
 	testservers.Require(t, "root") // to abort
 	for name, end := range map[string]func(s *served) error{
-		"unmounted": func(s *served) error { return release(s.path, false) },
-		"aborted":   func(s *served) error { return abort(s.device) }, // which leaves a dead mount
+		"unmounted": func(s *served) error { return fusemount.Release(s.path, false) },
+		"aborted":   func(s *served) error { return fusemount.Abort(s.device) }, // which leaves a dead mount
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, newFake(t))
@@ -180,7 +181,7 @@ func TestUnmountedFromOutside(t *testing.T) {
 				t.Errorf("Serve = %v, want ErrUnmounted", err)
 			}
 			s.done <- nil
-			if left, err := mountsAt(s.path); err != nil || len(left) > 0 {
+			if left, err := fusemount.At(s.path); err != nil || len(left) > 0 {
 				t.Errorf("there is %v at the path, %v, want nothing", left, err)
 			}
 		})
@@ -227,7 +228,7 @@ func TestUserMounts(t *testing.T) {
 	}
 	startChildAs(t, nobody, os.Stderr).open(file) // nor is it an error to end with files open, which only root can cut off
 	user.ok(request{Op: "unserve"})
-	if left, err := mountsAt(path); err != nil || len(left) > 0 {
+	if left, err := fusemount.At(path); err != nil || len(left) > 0 {
 		t.Errorf("there is %v at the path, %v, want nothing", left, err)
 	}
 	user.stop()
@@ -258,7 +259,7 @@ func TestStaleMountIsCleared(t *testing.T) {
 	if got := c.content(s.in("by-id", string(img.ID), "disk.raw")); got != "x" {
 		t.Errorf("disk.raw holds %q", got)
 	}
-	if left, err := mountsAt(path); err != nil || len(left) != 1 {
+	if left, err := fusemount.At(path); err != nil || len(left) != 1 {
 		t.Errorf("there are %d mounts at the path, %v, want 1", len(left), err)
 	}
 }
@@ -277,12 +278,12 @@ func TestLiveMountIsNotDisplaced(t *testing.T) {
 	}
 	refused := func(want string) {
 		t.Helper()
-		before, _ := mountsAt(path)
-		var me *MountError
+		before, _ := fusemount.At(path)
+		var me *fusemount.Error
 		if err := m.Attach(t.Context()); !errors.As(err, &me) || !strings.Contains(err.Error(), want) {
-			t.Errorf("Attach = %v, want a MountError with %q", err, want)
+			t.Errorf("Attach = %v, want a fusemount.Error with %q", err, want)
 		}
-		if after, err := mountsAt(path); err != nil || !slices.Equal(after, before) {
+		if after, err := fusemount.At(path); err != nil || !slices.Equal(after, before) {
 			t.Errorf("there are %v at the path, %v, were %v", after, err, before)
 		}
 	}
@@ -290,12 +291,12 @@ func TestLiveMountIsNotDisplaced(t *testing.T) {
 	if err := os.Mkdir(path+"2", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	starting, err := emptyDir(path + "2")
+	starting, _, err := fusemount.Prepare(path+"2", m.mountOptions().Type(), m.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer starting.Close()
-	if _, err := emptyDir(path + "2"); err == nil || !strings.Contains(err.Error(), "about to mount") {
+	if _, _, err := fusemount.Prepare(path+"2", m.mountOptions().Type(), m.log); err == nil || !strings.Contains(err.Error(), "about to mount") {
 		t.Errorf("the place of a mount that is being made: %v", err)
 	}
 	if err := unix.Mount("foreign", path, "tmpfs", 0, ""); err != nil {
@@ -334,9 +335,9 @@ func TestAttachRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = m.Attach(t.Context())
-		var me *MountError
+		var me *fusemount.Error
 		if !errors.As(err, &me) || !strings.Contains(err.Error(), want) {
-			t.Errorf("Attach at %s = %v, want a MountError with %q", path, err, want)
+			t.Errorf("Attach at %s = %v, want a fusemount.Error with %q", path, err, want)
 		}
 	}
 }
@@ -353,24 +354,6 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		if m, err := New(cfg); err == nil {
 			t.Errorf("New(%+v) = %v, want an error", cfg, m)
-		}
-	}
-}
-
-func TestMountErrorsTellWhatToDo(t *testing.T) {
-	dev := func(err error) error { return &os.PathError{Op: "open", Path: "/dev/fuse", Err: err} }
-	for _, tt := range []struct {
-		err  error
-		want string
-	}{
-		{dev(unix.ENOENT), "there is no /dev/fuse"},
-		{dev(unix.EACCES), "this user may not open /dev/fuse"},
-		{dev(unix.ENODEV), "load the kernel module fuse"},
-		{&os.PathError{Op: "mount", Path: "/x", Err: unix.EPERM}, "run as root"},
-		{&os.PathError{Op: "mount", Path: "/x", Err: unix.EINVAL}, "the kernel refused"},
-	} {
-		if got := mountError("/x", tt.err); !strings.Contains(got.Error(), tt.want) || !errors.Is(got, tt.err) {
-			t.Errorf("mountError(%v) = %v, want %q in it", tt.err, got, tt.want)
 		}
 	}
 }
@@ -408,23 +391,6 @@ func TestMountOptions(t *testing.T) {
 		if err != nil || strings.TrimSpace(string(b)) != "256" {
 			t.Errorf("the kernel lets %s requests wait, %v, want 256", b, err)
 		}
-	}
-}
-
-func FuzzParseMount(f *testing.F) {
-	f.Add(`36 35 0:98 / /srv/a\040b\134 ro,nosuid shared:1 - fuse.vitrine vitrine ro,user_id=0`)
-	f.Add(`36 35 98 / - `)
-	f.Fuzz(func(t *testing.T, line string) {
-		if m, ok := parseMount(line); ok && m.fsType == "" {
-			t.Errorf("parseMount(%q) = %+v", line, m)
-		}
-	})
-}
-
-func TestParseMount(t *testing.T) {
-	got, ok := parseMount(`36 35 0:98 / /srv/a\040b\134c\ ro,nosuid shared:1 - fuse.vitrine vitrine ro,user_id=7,group_id=8,max_read=9`)
-	if want := (mounted{`/srv/a b\c\`, "fuse.vitrine", 98, 7, 8}); !ok || got != want {
-		t.Errorf("parseMount = %+v, %v, want %+v", got, ok, want)
 	}
 }
 

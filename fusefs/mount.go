@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/vitrine-image/vitrine/internal/fusemount"
 )
 
 // A Mount serves images as files: New, then Attach, then Serve. Its other methods are called by go-fuse.
@@ -55,14 +57,14 @@ func New(cfg Config) (*Mount, error) {
 }
 
 // Attach mounts: what a process finds below the path from now on waits until Serve answers it. A mount that a dead
-// process left there is cleared first. Errors: *MountError, which tells a person what to do.
+// process left there is cleared first. Errors: *fusemount.Error, which tells a person what to do.
 func (m *Mount) Attach(ctx context.Context) error {
 	last, err := m.source.LastChange(ctx) // before the kernel can have learnt anything
 	if err != nil {
 		return fmt.Errorf("find the last change: %w", err)
 	}
 	m.feed.applied(last)
-	if err := m.prepare(); err != nil {
+	if m.place, m.cfg.Path, err = fusemount.Prepare(m.cfg.Path, m.mountOptions().Type(), m.log); err != nil {
 		return err
 	}
 	if err := m.connect(); err != nil {
@@ -70,7 +72,9 @@ func (m *Mount) Attach(ctx context.Context) error {
 		return err
 	}
 	m.passes = m.canPass()
-	m.raiseReadAhead()
+	if err := fusemount.RaiseReadAhead(m.device, m.cfg.ReadAhead); err != nil {
+		m.log.Debug("cannot raise the read-ahead of the mount", "error", err)
+	}
 	m.log.Info("mounted", "path", m.cfg.Path, "passthrough", m.passes)
 	return nil
 }
@@ -134,7 +138,7 @@ func (m *Mount) detach(gone <-chan struct{}) error {
 	if served > 0 {
 		m.log.Warn("files of the mount are still open, their readers get errors from now on", "open", served)
 	}
-	switch err := abort(m.device); {
+	switch err := fusemount.Abort(m.device); {
 	case ended(gone):
 		return nil
 	case errors.Is(err, fs.ErrPermission): // the kernel does it when the descriptor of /dev/fuse is closed

@@ -8,10 +8,10 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/internal/fusemount"
 )
 
 // maxRead is the size of one read request. Larger ones cost memory, and gain little.
@@ -20,13 +20,13 @@ const maxRead = 256 << 10
 // connect mounts and makes the go-fuse server, which takes the kernel's first request. Everything that depends on how
 // the descriptor of /dev/fuse came to be is here.
 func (m *Mount) connect() error {
-	fd, err := mountDirectly(m.cfg.Path, m.cfg)
+	fd, err := fusemount.Mount(m.cfg.Path, m.mountOptions())
 	switch {
 	case err == nil:
 		err = m.newServer(fd)
-	case errors.Is(err, fs.ErrPermission) && haveFusermount():
+	case errors.Is(err, fs.ErrPermission) && fusemount.HaveFusermount():
 		if helpless := m.connectWithHelp(); helpless != nil {
-			err = fmt.Errorf("%w; %s, which may mount for others, failed: %s", err, fusermount, strings.TrimSpace(helpless.Error()))
+			err = fmt.Errorf("%w; %s, which may mount for others, failed: %s", err, fusemount.Fusermount, strings.TrimSpace(helpless.Error()))
 		} else {
 			err = nil
 		}
@@ -35,7 +35,7 @@ func (m *Mount) connect() error {
 		m.device, err = m.findDevice()
 	}
 	if err != nil {
-		return mountError(m.cfg.Path, err)
+		return fusemount.Explain(m.cfg.Path, err)
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func (m *Mount) connect() error {
 // connectWithHelp lets fusermount3 mount. It lets other users in only if the administrator has allowed that. If not, a mount
 // for this user alone is better than none.
 func (m *Mount) connectWithHelp() error {
-	fd, err := mountWithHelp(m.cfg.Path, m.cfg)
+	fd, err := fusemount.MountWithHelp(m.cfg.Path, m.mountOptions())
 	if err == nil {
 		return m.newServer(fd)
 	}
@@ -51,7 +51,7 @@ func (m *Mount) connectWithHelp() error {
 		return err
 	}
 	m.cfg.AllowOther = false
-	fd, alone := mountWithHelp(m.cfg.Path, m.cfg)
+	fd, alone := fusemount.MountWithHelp(m.cfg.Path, m.mountOptions())
 	if alone != nil {
 		return err
 	}
@@ -69,24 +69,26 @@ func (m *Mount) newServer(fd int) (err error) {
 	if m.server, err = fuse.NewServer(m, fmt.Sprintf("/dev/fd/%d", fd), m.options()); err == nil {
 		return nil
 	}
-	mounts, _ := mountsAt(m.cfg.Path)
-	if len(mounts) > 0 && mounts[len(mounts)-1].fsType == m.fsType() { // there was none before
-		release(m.cfg.Path, true)
+	if _, found, _ := fusemount.Top(m.cfg.Path, m.mountOptions().Type()); found { // there was none before
+		fusemount.Release(m.cfg.Path, true)
 	}
 	return err
 }
 
 // findDevice returns the minor number of the mount that was just made.
 func (m *Mount) findDevice() (uint32, error) {
-	mounts, err := mountsAt(m.cfg.Path)
-	if err == nil && len(mounts) == 0 {
+	top, found, err := fusemount.Top(m.cfg.Path, m.mountOptions().Type())
+	if err == nil && !found {
 		err = errors.New("it is not among the mounts of this process")
 	}
 	if err != nil {
-		release(m.cfg.Path, true)
-		return 0, err
+		fusemount.Release(m.cfg.Path, true)
 	}
-	return mounts[len(mounts)-1].minor, nil
+	return top.Minor, err
+}
+
+func (m *Mount) mountOptions() fusemount.Options {
+	return fusemount.Options{Name: m.cfg.Name, MaxRead: maxRead, AllowOther: m.cfg.AllowOther, UID: os.Geteuid(), GID: os.Getegid()}
 }
 
 func (m *Mount) options() *fuse.MountOptions {
@@ -107,27 +109,4 @@ func (m *Mount) options() *fuse.MountOptions {
 			return fuse.EIO
 		},
 	}
-}
-
-const fsName = "vitrine"
-
-func (m *Mount) fsType() string { return "fuse." + m.cfg.Name }
-
-// mountDirectly mounts without help, which takes CAP_SYS_ADMIN, and returns the descriptor of /dev/fuse.
-func mountDirectly(path string, cfg Config) (int, error) {
-	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: "/dev/fuse", Err: err}
-	}
-	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,max_read=%d,default_permissions",
-		fd, syscall.S_IFDIR, os.Geteuid(), os.Getegid(), maxRead)
-	if cfg.AllowOther {
-		data += ",allow_other"
-	}
-	const flags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV
-	if err := unix.Mount(fsName, path, "fuse."+cfg.Name, flags, data); err != nil {
-		unix.Close(fd)
-		return -1, &os.PathError{Op: "mount", Path: path, Err: err}
-	}
-	return fd, nil
 }

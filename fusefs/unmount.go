@@ -1,65 +1,22 @@
 package fusefs
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 
-	"golang.org/x/sys/unix"
+	"github.com/vitrine-image/vitrine/internal/fusemount"
 )
 
 // unmount takes the mount out of the tree; busy tells that files are open, so that the kernel keeps on asking.
 func (m *Mount) unmount() (busy bool, err error) {
-	left, err := mountsAt(m.cfg.Path)
-	if err != nil || len(left) == 0 || left[len(left)-1].minor != m.device {
+	top, found, err := fusemount.Top(m.cfg.Path, m.mountOptions().Type())
+	if err != nil || !found || top.Minor != m.device {
 		return false, err // unmounted already
 	}
-	if err := release(m.cfg.Path, false); err == nil {
+	if err := fusemount.Release(m.cfg.Path, false); err == nil {
 		return false, nil
 	}
-	if err := release(m.cfg.Path, true); err != nil {
+	if err := fusemount.Release(m.cfg.Path, true); err != nil {
 		return false, fmt.Errorf("unmount %s: %w", m.cfg.Path, err)
 	}
 	return true, nil
-}
-
-// release unmounts what is at the path, lazily if files may be open.
-func release(path string, lazily bool) error {
-	flags, args := unix.UMOUNT_NOFOLLOW, []string{"-u"}
-	if lazily {
-		flags, args = flags|unix.MNT_DETACH, []string{"-u", "-z"}
-	}
-	err := unix.Unmount(path, flags)
-	if !errors.Is(err, unix.EPERM) || !haveFusermount() {
-		return err
-	}
-	out, err := exec.Command(fusermount, append(args, path)...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", fusermount, err, out)
-	}
-	return nil
-}
-
-// abort ends the connection of the FUSE mount with that minor number: whoever reads from it gets an error.
-func abort(minor uint32) error {
-	const usual = "/sys/fs/fuse/connections"
-	name := filepath.Join(strconv.FormatUint(uint64(minor), 10), "abort")
-	err := os.WriteFile(filepath.Join(usual, name), []byte("1"), 0)
-	if !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	// Nobody mounted the control file system, as systemd does; there is only one, wherever it is mounted.
-	dir, err := os.MkdirTemp("", "vitrine-fusectl-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(dir)
-	if err := unix.Mount("fusectl", dir, "fusectl", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount fusectl: %w", err)
-	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
-	return os.WriteFile(filepath.Join(dir, name), []byte("1"), 0)
 }

@@ -1,4 +1,4 @@
-package fusefs
+package fusemount
 
 import (
 	"errors"
@@ -51,8 +51,8 @@ func ask(path, uid, gid string) int {
 
 // alive tells whether a process serves the mount. When that cannot be found out it is taken to be served:
 // the guests of a live mount would lose their disks.
-func alive(m mounted) bool {
-	cmd := exec.Command("/proc/self/exe", m.path, strconv.Itoa(m.uid), strconv.Itoa(m.gid))
+func alive(m Mounted) bool {
+	cmd := exec.Command("/proc/self/exe", m.Path, strconv.Itoa(m.UID), strconv.Itoa(m.GID))
 	cmd.Args[0], cmd.Dir, cmd.Env = askerName, "/", []string{}
 	ended := make(chan error, 1)
 	if err := cmd.Start(); err != nil {

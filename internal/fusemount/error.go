@@ -1,4 +1,4 @@
-package fusefs
+package fusemount
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A MountError says why there is no mount, and what to do.
-type MountError struct {
+// An Error says why there is no mount, and what to do.
+type Error struct {
 	Path string
 	Why  string
 	Err  error // nil if Why tells all
 }
 
-func (e *MountError) Error() string {
+func (e *Error) Error() string {
 	s := fmt.Sprintf("cannot mount at %s: %s", e.Path, e.Why)
 	if e.Err != nil {
 		s += fmt.Sprintf(" (%v)", e.Err)
@@ -24,9 +24,10 @@ func (e *MountError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *MountError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-func mountError(path string, err error) error {
+// Explain returns the error of a Mount as an *Error.
+func Explain(path string, err error) error {
 	why := "the kernel refused"
 	var pe *fs.PathError
 	device := errors.As(err, &pe) && pe.Path == "/dev/fuse"
@@ -39,9 +40,9 @@ func mountError(path string, err error) error {
 		why = "the kernel knows no FUSE; load the kernel module fuse"
 	case errors.Is(err, fs.ErrPermission):
 		why = "no right to mount; run as root or with CAP_SYS_ADMIN"
-		if !haveFusermount() {
-			why += ", or install fuse3 for " + fusermount
+		if !HaveFusermount() {
+			why += ", or install fuse3 for " + Fusermount
 		}
 	}
-	return &MountError{Path: path, Why: why, Err: err}
+	return &Error{Path: path, Why: why, Err: err}
 }

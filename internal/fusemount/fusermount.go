@@ -1,4 +1,4 @@
-package fusefs
+package fusemount
 
 import (
 	"bytes"
@@ -10,28 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fusermount mounts and unmounts for those who have no right to.
-const fusermount = "fusermount3"
+// Fusermount mounts and unmounts for those who have no right to.
+const Fusermount = "fusermount3"
 
-func haveFusermount() bool {
-	_, err := exec.LookPath(fusermount)
+// HaveFusermount tells whether it is installed.
+func HaveFusermount() bool {
+	_, err := exec.LookPath(Fusermount)
 	return err == nil
 }
 
-// mountWithHelp lets fusermount3 mount, and returns the descriptor of /dev/fuse that it hands over. What it prints when it
+// MountWithHelp lets fusermount3 mount, and returns the descriptor of /dev/fuse that it hands over. What it prints when it
 // refuses is part of the error. Source: mount.c of libfuse 3, fuse_mount_fusermount.
-func mountWithHelp(path string, cfg Config) (int, error) {
+func MountWithHelp(path string, o Options) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(pair[0])
-	remote := os.NewFile(uintptr(pair[1]), "the other end for "+fusermount)
-	options := fmt.Sprintf("ro,nosuid,nodev,default_permissions,fsname=%s,subtype=%s,max_read=%d", fsName, cfg.Name, maxRead)
-	if cfg.AllowOther {
+	remote := os.NewFile(uintptr(pair[1]), "the other end for "+Fusermount)
+	options := fmt.Sprintf("ro,nosuid,nodev,default_permissions,fsname=%s,subtype=%s,max_read=%d", fsName, o.Name, o.MaxRead)
+	if o.AllowOther {
 		options += ",allow_other"
 	}
-	cmd := exec.Command(fusermount, "-o", options, "--", path)
+	cmd := exec.Command(Fusermount, "-o", options, "--", path)
 	cmd.Env = append(os.Environ(), "_FUSE_COMMFD=3")
 	cmd.ExtraFiles = []*os.File{remote} // the first is 3
 	out, err := cmd.CombinedOutput()
