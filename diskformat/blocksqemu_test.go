@@ -3,51 +3,13 @@ package diskformat
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
-
-// What QEMU can be told when it makes an image that keeps a disk in blocks.
-var blockVariants = []string{
-	"vmdk", "vmdk -o zeroed_grain=on", "vmdk -o compat6=on", "vmdk -o adapter_type=lsilogic,hwversion=14", "vmdk -o subformat=streamOptimized",
-	"vpc", "vpc -o force_size=on", "vpc -o subformat=fixed", "vpc -o subformat=fixed,force_size=on",
-	"vhdx", "vhdx -o block_size=1M", "vhdx -o block_size=256M", "vhdx -o log_size=16M", "vhdx -o block_state_zero=off",
-	"vhdx -o subformat=fixed", "vhdx -o subformat=fixed,block_size=2M",
-	"vdi", "vdi -o static=on",
-}
-
-// Every kind of these that QEMU writes reads as QEMU reads it.
-func TestBlockDisksAgainstQEMU(t *testing.T) {
-	testservers.Require(t, "qemu")
-	raw := filepath.Join(t.TempDir(), "raw")
-	if err := os.WriteFile(raw, diskData(5000192), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, options := range blockVariants {
-		made := strings.Fields(options)
-		inPlace := strings.Contains(options, "fixed") || strings.Contains(options, "static") // in one piece, as a file has it
-		t.Run(options+" converted", func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "image")
-			qemuImg(t, append(append([]string{"convert", "-f", "raw", "-O"}, made...), raw, path)...)
-			checkDiskAgainstQEMU(t, path, made[0], inPlace)
-		})
-		if strings.Contains(options, "streamOptimized") {
-			continue // nobody can write to it
-		}
-		t.Run(options+" written", func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "image")
-			qemuImg(t, append(append([]string{"create", "-q", "-f"}, made...), path, "20973056")...)
-			qemuIO(t, path, made[0], append(guestWrites, "write -P 8 18M 1M", "write -P 9 20480k 1536", "write -P 10 9M 1M")...)
-			checkDiskAgainstQEMU(t, path, made[0], inPlace)
-		})
-	}
-}
 
 // A farWrite is one of a byte to a range of a large disk.
 type farWrite struct {
@@ -78,11 +40,7 @@ func TestLargeBlockDisks(t *testing.T) {
 			} else {
 				writeFar(t, tt.options, path, tt.size, writes)
 			}
-			format := made[0]
-			if ours, other := qemuNames[format]; other {
-				format = ours
-			}
-			d := openDisk(t, struct{ Source }{openSource(t, path)}, format)
+			d := openDisk(t, struct{ Source }{openSource(t, path)}, formattest.FromQEMU(made[0]))
 			if d.Size() != tt.size {
 				t.Fatalf("Size = %d, want %d", d.Size(), tt.size)
 			}

@@ -38,7 +38,7 @@ func writeQCOW2(t *testing.T, d *Disk, clusterBits int, path string) {
 func TestQCOW2Writer(t *testing.T) {
 	testservers.Require(t, "qemu")
 	dir := t.TempDir()
-	mixed := diskData(5000192)
+	mixed := formattest.Mixed(formattest.MixedSize)
 	for name, tt := range map[string]struct {
 		clusterBits int
 		data        []byte

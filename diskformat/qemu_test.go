@@ -16,57 +16,33 @@ import (
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
-// qemuOptions are what images are created with: each format with each option that changes what stands in the file.
-var qemuOptions = []string{
-	"-f raw",
-	"-f qcow2", "-f qcow2 -o compat=0.10", "-f qcow2 -o compat=v3,lazy_refcounts=on",
-	"-f qcow2 -o cluster_size=512", "-f qcow2 -o cluster_size=4K", "-f qcow2 -o cluster_size=2M",
-	"-f qcow2 -o extended_l2=on", "-f qcow2 -o extended_l2=on,cluster_size=128K",
-	"-f qcow2 -o compression_type=zlib", "-f qcow2 -o compression_type=zstd",
-	"-f qcow2 -o refcount_bits=1", "-f qcow2 -o refcount_bits=64",
-	"-f qcow2 -o preallocation=metadata", "-f qcow2 -o preallocation=falloc", "-f qcow2 -o preallocation=full",
-	"-f vmdk", "-f vmdk -o subformat=monolithicSparse", "-f vmdk -o subformat=streamOptimized", "-f vmdk -o compat6=on",
-	"-f vmdk -o adapter_type=lsilogic", "-f vmdk -o hwversion=14", "-f vmdk -o zeroed_grain=on", "-f vmdk -o adapter_type=buslogic,compat6=on",
-	"-f vpc", "-f vpc -o subformat=dynamic", "-f vpc -o subformat=fixed", "-f vpc -o force_size=on", "-f vpc -o subformat=fixed,force_size=on",
-	"-f vhdx", "-f vhdx -o subformat=dynamic", "-f vhdx -o subformat=fixed", "-f vhdx -o block_size=1M", "-f vhdx -o block_size=256M",
-	"-f vhdx -o log_size=16M", "-f vhdx -o block_state_zero=off",
-	"-f vdi", "-f vdi -o static=on",
-	"-f parallels", "-f parallels -o cluster_size=4M",
-}
-
-// qemuNames are formats that QEMU calls otherwise.
-var qemuNames = map[string]string{"vpc": VHD, "parallels": Parallels, "qcow": QCOW2}
-
-// QEMU's own images are what they say, and have the size that QEMU sees, empty and with data.
+// QEMU's own images are what they say, and have the size that QEMU sees, before there is data in them.
 func TestImagesMadeByQEMU(t *testing.T) {
 	testservers.Require(t, "qemu")
-	data := filepath.Join(t.TempDir(), "data")
-	writeData(t, data)
-	for _, options := range qemuOptions {
-		for _, size := range []string{"3M", "5000192", "5G"} {
-			if size == "5G" && (strings.Contains(options, "alloc") || strings.Contains(options, "fixed") || strings.Contains(options, "static") ||
-				strings.Contains(options, "=512") || options == "-f raw") {
-				continue // hundreds of megabytes
-			}
-			t.Run(options+" "+size, func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "image")
-				qemuImg(t, append(append([]string{"create", "-q"}, strings.Fields(options)...), path, size)...)
-				checkAgainstQEMU(t, path, strings.Fields(options)[1])
-			})
-		}
-		t.Run(options+" with data", func(t *testing.T) {
+	create := func(format, options, size string) {
+		t.Run(fmt.Sprintf("%s %s %s", format, options, size), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "image")
-			to := strings.Fields(strings.Replace(options, "-f", "-O", 1))
-			qemuImg(t, append(append([]string{"convert", "-f", "raw", data}, to...), path)...)
-			checkAgainstQEMU(t, path, to[1])
+			args := []string{"create", "-q", "-f", format}
+			if options != "" {
+				args = append(args, "-o", options)
+			}
+			qemuImg(t, append(args, path, size)...)
+			checkAgainstQEMU(t, path, format)
 		})
 	}
-	t.Run("-c with data", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "image")
-		qemuImg(t, "convert", "-c", "-f", "raw", "-O", "qcow2", data, path)
-		qemuImg(t, "snapshot", "-c", "one", path)
-		checkAgainstQEMU(t, path, "qcow2")
-	})
+	for _, size := range []string{"3M", "5000192", "5G"} {
+		create("parallels", "", size)
+		create("parallels", "cluster_size=4M", size)
+		for _, format := range formattest.QEMUFormats() {
+			for _, options := range formattest.QEMUOptions(format) {
+				if size == "5G" && (strings.Contains(options, "alloc") || strings.Contains(options, "fixed") || strings.Contains(options, "static") ||
+					strings.Contains(options, "=512") || format == "raw") {
+					continue // hundreds of megabytes
+				}
+				create(format, options, size)
+			}
+		}
+	}
 }
 
 // QEMU could make LUKS images, but for that it measures the processor for seconds. So it reads ours.
@@ -118,10 +94,7 @@ func TestNoFormatIsKnownToQEMUAlone(t *testing.T) {
 		}
 		recognised++
 		got := inspect(Rules{}, data, 65536)
-		format := qemu.Format
-		if ours, other := qemuNames[format]; other {
-			format = ours
-		}
+		format := formattest.FromQEMU(qemu.Format)
 		if !slices.Contains(got.Formats, format) {
 			t.Errorf("%s, changed: QEMU takes it for %s, the Inspector for %q", s.Name, format, got.Formats)
 		}
@@ -163,25 +136,11 @@ func TestUnsafeImagesMadeByQEMU(t *testing.T) {
 	}
 }
 
-// writeData makes a raw file of 3 MiB with data at both ends and holes between.
-func writeData(t *testing.T, path string) {
-	t.Helper()
-	data := make([]byte, 3<<20)
-	for _, at := range []int{0, 1 << 20, 3<<20 - 65536} {
-		for i := range 65536 {
-			data[at+i] = byte(i * i >> 3)
-		}
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func qemuImg(t *testing.T, args ...string) []byte {
 	t.Helper()
-	out, err := exec.Command("qemu-img", args...).CombinedOutput()
+	out, err := formattest.Run(append([]string{"qemu-img"}, args...)...)
 	if err != nil {
-		t.Fatalf("qemu-img %s: %v: %s", strings.Join(args, " "), err, out)
+		t.Fatal(err)
 	}
 	return out
 }
@@ -209,10 +168,7 @@ func checkAgainstQEMU(t *testing.T, path, format string) {
 	if err := json.Unmarshal(qemuImg(t, "info", "--output=json", "-f", format, path), &qemu); err != nil {
 		t.Fatal(err)
 	}
-	want := format
-	if ours, other := qemuNames[format]; other {
-		want = ours
-	}
+	want := formattest.FromQEMU(format)
 	got := inspectFile(t, path)
 	if got.Format != want || got.VirtualSize != qemu.Size || len(got.Problems) > 0 {
 		t.Errorf("inspected as %s, want %s of %d bytes", fmt.Sprintf("%+v", got), want, qemu.Size)

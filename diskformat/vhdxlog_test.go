@@ -167,7 +167,7 @@ func TestVHDXLogAgainstQEMU(t *testing.T) {
 	testservers.Require(t, "qemu")
 	path := filepath.Join(t.TempDir(), "image")
 	qemuImg(t, "create", "-q", "-f", "vhdx", "-o", "block_size=1M", path, "20M")
-	qemuIO(t, path, "vhdx", guestWrites...)
+	qemuIO(t, path, "vhdx", formattest.GuestWrites...)
 	raw := path + ".raw"
 	qemuImg(t, "convert", "-f", "vhdx", "-O", "raw", path, raw)
 	image, err := os.ReadFile(path)
