@@ -67,6 +67,7 @@ type ImportPlan struct {
 	DiskFormat      string            `json:"disk_format,omitempty"` // of the data as it is by now, "" for that of the image
 	ContainerFormat string            `json:"container_format,omitempty"`
 	Properties      map[string]string `json:"properties,omitempty"` // that the image gets when it becomes active
+	MinRAM          int64             `json:"min_ram,omitempty"`    // MiB, unless the image has another one by then
 
 	Location *LocationPlan `json:"location,omitempty"` // of LocationMethod
 }
@@ -99,6 +100,14 @@ func (p *ImportPlan) Declared(img *Image) *Image {
 	c.DiskFormat = cmp.Or(p.DiskFormat, img.DiskFormat)
 	c.ContainerFormat = cmp.Or(p.ContainerFormat, img.ContainerFormat)
 	return &c
+}
+
+// AddProperty plans to give the image a property.
+func (p *ImportPlan) AddProperty(name, value string) {
+	if p.Properties == nil {
+		p.Properties = make(map[string]string)
+	}
+	p.Properties[name] = value
 }
 
 // Has reports whether the store has a copy of the image's data.

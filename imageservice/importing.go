@@ -225,6 +225,7 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 			for name, value := range plan.Properties {
 				img.SetProperty(name, value)
 			}
+			img.MinRAM = cmp.Or(img.MinRAM, plan.MinRAM)
 		}
 		img.UpdatedAt = s.timestamp()
 		activated = before != img.Status

@@ -105,7 +105,7 @@ func (j *job) openRemote(ctx context.Context) (io.ReadCloser, int64, error) {
 	j.plan.DiskFormat, j.plan.ContainerFormat = img.DiskFormat, img.ContainerFormat
 	for name, value := range img.Properties {
 		if slices.ContainsFunc(takenAlong, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-			j.addProperty(name, value)
+			j.plan.AddProperty(name, value)
 		}
 	}
 	return data, size, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,12 +20,13 @@ import (
 // The plugins, by the names that Glance has for them. They run in the order in which they are configured.
 const (
 	Decompression = "image_decompression"   // of one file packed with gzip, bzip2, xz, zstd, lz4 or zip
+	Extraction    = "ovf_process"           // of the only disk of an OVA
 	Conversion    = "image_conversion"      // to one disk format, by qemu-img
 	Injection     = "inject_image_metadata" // of properties
 )
 
 // Plugins returns every plugin.
-func Plugins() []string { return []string{Decompression, Conversion, Injection} }
+func Plugins() []string { return []string{Decompression, Extraction, Conversion, Injection} }
 
 // A PluginConfig says what becomes of data and properties on their way in.
 type PluginConfig struct {
@@ -67,7 +69,8 @@ func (c *PluginConfig) check() error {
 // changes reports whether a plugin works on data that has not been staged yet, and returns all of the data again, whose beginning
 // it may have looked at.
 func (j *job) changes(img *image.Image, src io.Reader) (bool, io.Reader) {
-	if slices.Contains(j.plugins.Enabled, Conversion) && j.converts(img) {
+	if slices.Contains(j.plugins.Enabled, Conversion) && j.converts(img) ||
+		slices.Contains(j.plugins.Enabled, Extraction) && img.ContainerFormat == ovaContainer {
 		return true, src
 	}
 	if !slices.Contains(j.plugins.Enabled, Decompression) || img.ContainerFormat == "compressed" {
@@ -88,6 +91,8 @@ func (j *job) runPlugins(ctx context.Context) error {
 		switch name {
 		case Decompression:
 			err = j.decompress(ctx)
+		case Extraction:
+			err = j.extract(ctx)
 		case Conversion:
 			err = j.convert(ctx)
 		case Injection:
@@ -112,22 +117,15 @@ func (j *job) inject() {
 		return
 	}
 	for name, value := range j.plugins.Inject {
-		j.addProperty(name, value)
+		j.plan.AddProperty(name, value)
 	}
-}
-
-// addProperty plans to give the image a property.
-func (j *job) addProperty(name, value string) {
-	if j.plan.Properties == nil {
-		j.plan.Properties = make(map[string]string)
-	}
-	j.plan.Properties[name] = value
 }
 
 // restage puts what body gives in the place of what is staged. The plan says so afterwards, and if the process ends before, the
 // step is done anew with what was staged before.
 func (j *job) restage(ctx context.Context, step string, req ingest.Request, change func(*image.ImportPlan)) error {
 	next := *j.plan
+	next.Properties = maps.Clone(next.Properties)
 	next.Steps = append(slices.Clone(next.Steps), step)
 	change(&next)
 	if err := j.images.Receive(ctx, j.task, &next, imagestore.Staging, req); err != nil {
@@ -153,8 +151,7 @@ func (j *job) decompress(ctx context.Context) error {
 		return err
 	}
 	defer unpacked.Close()
-	limited := &ratioReader{src: unpacked, packed: src, ratio: j.plugins.MaxRatio, free: j.plugins.free}
-	req := ingest.Request{Body: j.progress(ctx, limited), Size: -1, MaxSize: j.maxSize}
+	req := ingest.Request{Body: j.progress(ctx, j.limitRatio(unpacked, src)), Size: -1, MaxSize: j.maxSize}
 	return j.restage(ctx, Decompression, req, func(*image.ImportPlan) {})
 }
 
@@ -186,6 +183,10 @@ type ratioReader struct {
 	ratio  int64
 	free   int64
 	n      int64
+}
+
+func (j *job) limitRatio(src io.Reader, packed *counted) *ratioReader {
+	return &ratioReader{src: src, packed: packed, ratio: j.plugins.MaxRatio, free: j.plugins.free}
 }
 
 func (r *ratioReader) Read(p []byte) (int, error) {
