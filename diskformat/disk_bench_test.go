@@ -1,18 +1,11 @@
 package diskformat
 
 import (
-	"encoding/binary"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/internal/testservers"
@@ -79,7 +72,7 @@ func BenchmarkQCOW2(b *testing.B) {
 			}
 			defer d.Close()
 			b.Run("random", func(b *testing.B) { benchRandom(b, d) })
-			b.Run("random of qemu-nbd", func(b *testing.B) { dialNBD(b, path).benchRandom(b) })
+			b.Run("random of qemu-nbd", func(b *testing.B) { benchNBD(b, path) })
 			b.Run("sequential", func(b *testing.B) { benchSequential(b, d) })
 		})
 	}
@@ -130,82 +123,19 @@ func perSecond(b *testing.B, pid int) (done func()) {
 	}
 }
 
-// An nbdClient reads from an NBD server. Source: the NBD protocol, https://github.com/NetworkBlockDevice/nbd.
-type nbdClient struct {
-	net.Conn
-	pid int // of the server
-}
-
-// dialNBD starts qemu-nbd and goes through the handshake.
-func dialNBD(b *testing.B, path string) nbdClient {
-	b.Helper()
-	dir := b.TempDir()
-	socket, pidFile := filepath.Join(dir, "socket"), filepath.Join(dir, "pid")
-	// It goes on in the background once it listens.
-	if out, err := exec.Command("qemu-nbd", "-r", "-f", "qcow2", "-k", socket, "--fork", "--pid-file", pidFile, path).CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
-	}
-	text, err := os.ReadFile(pidFile)
+// benchNBD reads what benchRandom does, and has benchDepth reads on the way.
+func benchNBD(b *testing.B, path string) {
+	server, err := testservers.QEMUNBD(b.Context(), b.TempDir(), path, QCOW2)
 	if err != nil {
 		b.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
+	defer server.Stop()
+	done, left := perSecond(b, server.Pid()), b.N
+	if _, err := server.Read(benchBlock, benchDepth, func() (int64, bool) {
+		left--
+		return rand.Int64N(benchSize/benchBlock) * benchBlock, left >= 0
+	}); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
-	hello := make([]byte, 18) // NBDMAGIC, IHAVEOPT, flags
-	answer := make([]byte, 10)
-	option := binary.BigEndian.AppendUint32(nil, 3)                        // fixed newstyle, no zeroes
-	option = append(option, "IHAVEOPT\x00\x00\x00\x01\x00\x00\x00\x00"...) // export the one without a name
-	if _, err := io.ReadFull(conn, hello); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := conn.Write(option); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := io.ReadFull(conn, answer); err != nil {
-		b.Fatal(err)
-	}
-	return nbdClient{conn, pid}
-}
-
-// benchRandom reads b.N blocks, and has benchDepth of them on the way.
-func (c nbdClient) benchRandom(b *testing.B) {
-	done := perSecond(b, c.pid)
-	defer done()
-	slots := make(chan struct{}, benchDepth)
-	var sender sync.WaitGroup
-	sender.Go(func() {
-		request := make([]byte, 28)
-		binary.BigEndian.PutUint32(request, 0x25609513)
-		binary.BigEndian.PutUint32(request[24:], benchBlock)
-		for range b.N {
-			slots <- struct{}{}
-			binary.BigEndian.PutUint64(request[16:], uint64(rand.Int64N(benchSize/benchBlock)*benchBlock))
-			if _, err := c.Write(request); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
-	defer sender.Wait()
-	reply := make([]byte, 16+benchBlock)
-	for range b.N {
-		_, err := io.ReadFull(c, reply)
-		if err == nil && binary.BigEndian.Uint32(reply[4:]) != 0 {
-			err = fmt.Errorf("qemu-nbd answers error %d", binary.BigEndian.Uint32(reply[4:]))
-		}
-		if err != nil {
-			b.Error(err)
-			c.Close()
-			return
-		}
-		<-slots
-	}
+	done()
 }

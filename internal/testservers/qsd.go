@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// QSD lets qemu-storage-daemon show the raw image as a file in its own FUSE mount, read-only, and returns the path of
-// that file in dir. What reads it must be another process than this one, since Stop waits for the mount to go.
-func QSD(ctx context.Context, dir, image string) (s *Server, file string, err error) {
+// QSD lets qemu-storage-daemon show the disk in an image of a format as a file in its own FUSE mount, read-only, and returns
+// the path of that file in dir. What reads it must be another process than this one, since Stop waits for the mount to go.
+func QSD(ctx context.Context, dir, image, format string) (s *Server, file string, err error) {
 	file = filepath.Join(dir, "export.raw")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		return nil, "", err
@@ -21,7 +21,7 @@ func QSD(ctx context.Context, dir, image string) (s *Server, file string, err er
 	comma := func(path string) string { return strings.ReplaceAll(path, ",", ",,") }
 	// Options take effect in their order: the greeting of the monitor says that the export is there.
 	s, err = start(dir, "qemu-storage-daemon",
-		"--blockdev", "driver=file,node-name=disk,read-only=on,filename="+comma(image),
+		"--blockdev", "driver="+format+",node-name=disk,read-only=on,file.driver=file,file.filename="+comma(image),
 		"--export", "type=fuse,id=export,node-name=disk,writable=off,mountpoint="+comma(file),
 		"--chardev", "stdio,id=monitor", "--monitor", "chardev=monitor")
 	if err != nil {

@@ -146,7 +146,7 @@ func TestQSD(t *testing.T) {
 	if err := os.WriteFile(image, content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s, file, err := QSD(t.Context(), t.TempDir(), image)
+	s, file, err := QSD(t.Context(), t.TempDir(), image, "raw")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,38 @@ func TestQSD(t *testing.T) {
 	got, err := exec.CommandContext(t.Context(), "timeout", "-s", "KILL", "20", "cat", file).Output()
 	if err != nil || !bytes.Equal(got, content) {
 		t.Errorf("the export gave %d other bytes (%v)", len(got), err)
+	}
+}
+
+func TestQEMUNBD(t *testing.T) {
+	Require(t, "qemu")
+	image := filepath.Join(t.TempDir(), "disk.raw")
+	if err := os.WriteFile(image, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := QEMUNBD(t.Context(), t.TempDir(), image, "raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, s.Server)
+	defer s.Stop()
+	// from gives offsets up to an end.
+	from := func(off, end int64) func() (int64, bool) {
+		return func() (int64, bool) {
+			off += 4096
+			return off - 4096, off <= end
+		}
+	}
+	for _, depth := range []int{1, 16, 1000} {
+		if n, err := s.Read(4096, depth, from(0, 1<<20)); n != 256 || err != nil {
+			t.Errorf("at depth %d there were %d reads, %v, want 256", depth, n, err)
+		}
+	}
+	if n, err := s.Read(4096, 1, from(1<<20-3*4096, 1<<30)); n != 3 || err == nil {
+		t.Errorf("%d reads went over the end (%v), want 3 and an error", n, err)
+	}
+	if n, err := s.Read(4096, 16, from(0, 1<<20)); n != 0 || err == nil {
+		t.Errorf("%d reads of one who has hung up (%v)", n, err)
 	}
 }
 
