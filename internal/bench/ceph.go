@@ -10,7 +10,6 @@ import (
 
 	"github.com/vitrine-image/vitrine/internal/guestimage"
 	"github.com/vitrine-image/vitrine/internal/testservers"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -104,17 +103,6 @@ func (d *cephDaemon) restart(ctx context.Context) (err error) {
 	return dropCaches("3")
 }
 
-// put makes an image of a file and returns its id.
-func (d *cephDaemon) put(ctx context.Context, file string) (string, error) {
-	id, err := d.newDisk(ctx, filepath.Base(file))
-	if err != nil {
-		return "", err
-	}
-	return id, d.upload(ctx, id, file)
-}
-
-func (d *cephDaemon) file(id string) string { return filepath.Join(d.mnt, "by-id", id, "disk.raw") }
-
 func prepareCephTransfer(ctx context.Context, b *bench, dir string) ([]row, error) {
 	file := filepath.Join(dir, "random")
 	if err := randomFile(file, transferSize); err != nil {
@@ -128,13 +116,13 @@ func prepareCephTransfer(ctx context.Context, b *bench, dir string) ([]row, erro
 	if err != nil {
 		return nil, err
 	}
-	id, err := d.put(ctx, file)
+	id, err := d.put(ctx, "raw", file)
 	if err != nil {
 		return nil, err
 	}
 	return []row{
 		{name: "upload of 1 GiB", unit: "MiB/s", targets: []target{{of: "vitrined", to: slower, ratio: 0.6}},
-			contestants: []contestant{{"vitrined", uploads(d.server, file)}, {slower, func(ctx context.Context) (measured, error) {
+			contestants: []contestant{{"vitrined", uploads(d.server, "raw", file)}, {slower, func(ctx context.Context) (measured, error) {
 				imported, err := timed(func() error {
 					_, err := b.ceph.RBD(ctx, "images", "import", "--no-progress", file, cephPool+"/imported")
 					return err
@@ -170,7 +158,7 @@ func prepareCephRead(ctx context.Context, b *bench, dir string) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := d.put(ctx, source)
+	id, err := d.put(ctx, "raw", source)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +213,7 @@ func cephReadRows(d *cephDaemon, id, theirs string, r *reader) (rows []row) {
 				if err := d.restart(ctx); err != nil {
 					return measured{}, err
 				}
-				v, err := fio(ctx, d.file(id), row.unit, file)
+				v, err := fio(ctx, d.disk(id), row.unit, file)
 				return measured{value: v}, err
 			}},
 			{rbdFuse, func(ctx context.Context) (measured, error) {
@@ -252,7 +240,7 @@ func prepareCephBoot(ctx context.Context, b *bench, dir string) (rows []row, err
 	if err != nil {
 		return nil, err
 	}
-	id, err := d.put(ctx, guest.Path)
+	id, err := d.put(ctx, "raw", guest.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +250,7 @@ func prepareCephBoot(ctx context.Context, b *bench, dir string) (rows []row, err
 		if err != nil {
 			return 0, err
 		}
-		sum, err := guestimage.Boot(ctx, guestimage.Machine{Image: d.file(id), Attach: guestimage.Overlay, Drive: drive, Dir: dir})
+		sum, err := guestimage.Boot(ctx, guestimage.Machine{Image: d.disk(id), Attach: guestimage.Overlay, Drive: drive, Dir: dir})
 		if err != nil {
 			return 0, err
 		}
@@ -319,7 +307,7 @@ func prepareCephMemory(ctx context.Context, b *bench, dir string) ([]row, error)
 	}
 	ids := make([]string, images)
 	for i := range ids {
-		if ids[i], err = d.put(ctx, file); err != nil {
+		if ids[i], err = d.put(ctx, "raw", file); err != nil {
 			return nil, err
 		}
 	}
@@ -328,15 +316,6 @@ func prepareCephMemory(ctx context.Context, b *bench, dir string) ([]row, error)
 			if err := d.restart(ctx); err != nil {
 				return measured{}, err
 			}
-			return peak(d.server, func() error {
-				g, running := errgroup.WithContext(ctx)
-				for _, id := range ids {
-					g.Go(func() error {
-						_, err := output(running, "timeout", "-s", "KILL", "120", "dd", "bs=1M", "if="+d.file(id), "of=/dev/null")
-						return err
-					})
-				}
-				return g.Wait()
-			})
+			return peak(d.server, func() error { return d.readDisks(ctx, ids) })
 		}}}}}, nil
 }

@@ -4,11 +4,6 @@ package main
 
 import (
 	"context"
-	"math/rand/v2"
-	"sync/atomic"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -39,24 +34,6 @@ func (r *reader) Close() error {
 	return r.store.Close()
 }
 
-// random returns how many random reads of a size there were in a second.
 func (r *reader) random(ctx context.Context, size, depth int) (measured, error) {
-	const lasts = 2 * time.Second
-	var reads atomic.Int64
-	start := time.Now()
-	g, ctx := errgroup.WithContext(ctx)
-	for range depth {
-		g.Go(func() error {
-			p := make([]byte, size)
-			for time.Since(start) < lasts {
-				if _, err := r.bytes.ReadAt(ctx, p, rand.Int64N(r.bytes.Size()/int64(size))*int64(size)); err != nil {
-					return err
-				}
-				reads.Add(1)
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return measured{value: float64(reads.Load()) / time.Since(start).Seconds()}, err
+	return randomReads(ctx, r.bytes, size, depth)
 }

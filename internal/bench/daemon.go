@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
 
@@ -102,9 +104,33 @@ func (s *server) create(ctx context.Context, fields map[string]any) (string, err
 	return created.ID, errors.Join(json.Unmarshal(answer, &created), ctx.Err())
 }
 
-// newDisk makes an image that takes raw data.
-func (s *server) newDisk(ctx context.Context, name string) (string, error) {
-	return s.create(ctx, map[string]any{"name": name, "disk_format": "raw", "container_format": "bare"})
+// newDisk makes an image that takes data of a disk format.
+func (s *server) newDisk(ctx context.Context, name, format string) (string, error) {
+	return s.create(ctx, map[string]any{"name": name, "disk_format": format, "container_format": "bare"})
+}
+
+// put makes an image of a file and returns its id.
+func (s *server) put(ctx context.Context, format, file string) (string, error) {
+	id, err := s.newDisk(ctx, filepath.Base(file), format)
+	if err != nil {
+		return "", err
+	}
+	return id, s.upload(ctx, id, file)
+}
+
+// disk is the file of an image in the mount that is what a guest sees.
+func (s *server) disk(id string) string { return filepath.Join(s.mnt, "by-id", id, "disk.raw") }
+
+// readDisks reads all of several disks through the mount at once.
+func (s *server) readDisks(ctx context.Context, ids []string) error {
+	g, running := errgroup.WithContext(ctx)
+	for _, id := range ids {
+		g.Go(func() error {
+			_, err := output(running, "timeout", "-s", "KILL", "120", "dd", "bs=1M", "if="+s.disk(id), "of=/dev/null")
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 func (s *server) remove(ctx context.Context, id string) error {

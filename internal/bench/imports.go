@@ -56,7 +56,7 @@ func prepareDownload(ctx context.Context, b *bench, dir string) (row, error) {
 // imports measures from the request until the image is active: the record is made before and removed after.
 func imports(s *server, url string) func(context.Context) (measured, error) {
 	return func(ctx context.Context) (m measured, err error) {
-		id, err := s.newDisk(ctx, "import")
+		id, err := s.newDisk(ctx, "import", "raw")
 		if err != nil {
 			return m, err
 		}

@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/vitrine-image/vitrine/diskformat"
 )
 
 const (
 	memoryTransfers = 64
 	memorySize      = 256 << 20
+	memoryDisk      = 64 << 20
 
 	withCeph = "vitrined with Ceph" // whose libraries are in memory also while no store needs them
 )
@@ -20,13 +24,13 @@ const (
 func prepareMemory(ctx context.Context, b *bench, dir string) ([]row, error) {
 	idle := row{name: "idle, 1,000 images", unit: "MiB",
 		targets: []target{{of: "vitrined", figure: 1, ratio: 40, atMost: true, because: "1 MiB"}, {of: "vitrined", to: withCeph, atMost: true}}}
-	plain := filepath.Join(dir, "vitrined-without-ceph")
-	if _, err := output(ctx, "go", "build", "-tags=", "-o", plain, "./cmd/vitrined"); err != nil {
+	program := filepath.Join(dir, "vitrined-without-ceph")
+	if _, err := output(ctx, "go", "build", "-tags=", "-o", program, "./cmd/vitrined"); err != nil {
 		return nil, err
 	}
 	servers := map[string]func() (*server, error){
 		"vitrined": func() (*server, error) {
-			return b.daemonOf(ctx, plain, filepath.Join(dir, "vitrined"), os.Geteuid() == 0, "")
+			return b.daemonOf(ctx, program, filepath.Join(dir, "vitrined"), os.Geteuid() == 0, "")
 		},
 		withCeph: func() (*server, error) {
 			return b.daemon(ctx, filepath.Join(dir, "ceph"), os.Geteuid() == 0, "")
@@ -60,16 +64,54 @@ func prepareMemory(ctx context.Context, b *bench, dir string) ([]row, error) {
 	if err := randomFile(file, memorySize); err != nil {
 		return nil, err
 	}
-	source, err := vitrined.newDisk(ctx, "source")
+	source, err := vitrined.put(ctx, "raw", file)
 	if err != nil {
 		return nil, err
 	}
-	if err := vitrined.upload(ctx, source, file); err != nil {
+	views, err := b.prepareManyViews(ctx, program, dir)
+	if err != nil {
 		return nil, err
 	}
 	return []row{idle, {name: "64 uploads and 64 downloads at once", unit: "MiB",
 		contestants: []contestant{{"vitrined", func(ctx context.Context) (measured, error) { return loaded(ctx, vitrined, file, source) }}},
-		targets:     []target{{of: "vitrined", figure: 1, ratio: 150, atMost: true, because: "1 MiB"}}}}, nil
+		targets:     []target{{of: "vitrined", figure: 1, ratio: 150, atMost: true, because: "1 MiB"}}}, views}, nil
+}
+
+// prepareManyViews prepares to read compressed images as disks through the mount of a daemon, half of them zlib and half zstd.
+func (b *bench) prepareManyViews(ctx context.Context, program, dir string) (row, error) {
+	r := row{name: "64 readers of 64 compressed images, through the mount", unit: "MiB", targets: []target{{of: "vitrined", figure: 1, ratio: 256, atMost: true}}}
+	if os.Geteuid() != 0 {
+		return r, errors.New("measuring the mount needs root, to drop the page cache")
+	}
+	s, err := b.daemonOf(ctx, program, filepath.Join(dir, "views"), true, "")
+	if err != nil {
+		return r, err
+	}
+	raw := filepath.Join(dir, "raw")
+	if err := b.programs(raw, memoryDisk); err != nil {
+		return r, err
+	}
+	var ids []string
+	for _, name := range []string{zlib, zstd} {
+		file, err := convert(ctx, raw, name)
+		if err != nil {
+			return r, err
+		}
+		for range memoryTransfers / 2 {
+			id, err := s.put(ctx, diskformat.QCOW2, file)
+			if err != nil {
+				return r, err
+			}
+			ids = append(ids, id)
+		}
+	}
+	r.contestants = []contestant{{"vitrined", func(ctx context.Context) (measured, error) {
+		if err := dropCaches("3"); err != nil {
+			return measured{}, err
+		}
+		return peak(s, func() error { return s.readDisks(ctx, ids) })
+	}}}
+	return r, nil
 }
 
 func resident(s *server, field string) (measured, error) {
@@ -94,7 +136,7 @@ func loaded(ctx context.Context, s *server, file, source string) (measured, erro
 	ids := make([]string, memoryTransfers)
 	for i := range ids {
 		var err error
-		if ids[i], err = s.newDisk(ctx, fmt.Sprintf("upload-%d", i)); err != nil {
+		if ids[i], err = s.newDisk(ctx, fmt.Sprintf("upload-%d", i), "raw"); err != nil {
 			return measured{}, err
 		}
 	}
@@ -102,7 +144,7 @@ func loaded(ctx context.Context, s *server, file, source string) (measured, erro
 		g, running := errgroup.WithContext(ctx)
 		for _, id := range ids {
 			g.Go(func() error { return s.upload(running, id, file) })
-			g.Go(func() error { return curl(running, "-o", "/dev/null", s.URL+"/v2/images/"+source+"/file") })
+			g.Go(func() error { return s.fetch(running, "/v2/images/"+source+"/file") })
 		}
 		return g.Wait()
 	})

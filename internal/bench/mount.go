@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +24,30 @@ const (
 	passthrough    = "vitrined, passthrough"
 	noPassthrough  = "vitrined, no passthrough"
 	qemuDaemonName = "qemu-storage-daemon"
+	rawView        = "vitrined, disk.raw"
 )
+
+// A reading is a way to read a file with fio.
+type reading struct {
+	name, unit string
+	args       []string
+	served     float64 // wanted of a mount without passthrough, compared with qemu-storage-daemon
+	converted  float64 // and when the image is a qcow2 for both
+}
+
+// readings are all that are measured through mounts.
+var readings = func() []reading {
+	sequential := []string{"--rw=read", "--bs=1M", "--size=512M"}
+	random := []string{"--rw=randread", "--bs=4k", "--time_based", "--runtime=2"}
+	return []reading{
+		{"sequential 1 MiB, buffered", "MiB/s", sequential, 0.95, 1},
+		{"sequential 1 MiB, O_DIRECT", "MiB/s", append([]string{"--direct=1"}, sequential...), 0.95, 1},
+		{"random 4 KiB, depth 1, buffered", "reads/s", random, 0.95, 1},
+		{"random 4 KiB, depth 1, O_DIRECT", "reads/s", append([]string{"--direct=1"}, random...), 0.95, 1},
+		{"random 4 KiB, depth 16, buffered", "reads/s", append([]string{"--numjobs=16"}, random...), 0.95, 0.85},
+		{"random 4 KiB, depth 16, O_DIRECT", "reads/s", append([]string{"--direct=1", "--ioengine=libaio", "--iodepth=16"}, random...), 0.8, 0.85},
+	}
+}()
 
 func prepareMount(ctx context.Context, b *bench, dir string) ([]row, error) {
 	if os.Geteuid() != 0 {
@@ -38,14 +63,11 @@ func prepareMount(ctx context.Context, b *bench, dir string) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		id, err := s.newDisk(ctx, "disk")
+		id, err := s.put(ctx, "raw", source)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.upload(ctx, id, source); err != nil {
-			return nil, err
-		}
-		files[name] = filepath.Join(s.mnt, "by-id", id, "disk.raw")
+		files[name] = s.disk(id)
 		file, err := largestFile(s.dir)
 		if err != nil {
 			return nil, err
@@ -55,45 +77,75 @@ func prepareMount(ctx context.Context, b *bench, dir string) ([]row, error) {
 			files[itself] = file
 		}
 	}
-	qsd, export, err := testservers.QSD(ctx, dir, files[itself])
+	exported, err := b.export(ctx, dir, files[itself], "raw")
 	if err != nil {
 		return nil, err
 	}
-	b.atEnd(qsd.Stop)
-	files[qemuDaemonName] = export
-	return mountRows(files, stored), nil
+	files[qemuDaemonName] = exported
+	return readRows(files, stored, func(r reading) []target {
+		return []target{{of: passthrough, to: itself, ratio: 0.9}, {of: noPassthrough, to: qemuDaemonName, ratio: r.served}}
+	}), nil
 }
 
-// mountRows compares the files by the names of the contestants; stored are those that lie on the disk below them.
-func mountRows(files map[string]string, stored []string) (rows []row) {
-	sequential := []string{"--rw=read", "--bs=1M", "--size=512M"}
-	random := []string{"--rw=randread", "--bs=4k", "--time_based", "--runtime=2"}
-	for _, r := range []struct {
-		name, unit string
-		args       []string
-		slow       float64 // wanted of qemu-storage-daemon without passthrough
-	}{
-		{"sequential 1 MiB, buffered", "MiB/s", sequential, 0.95},
-		{"sequential 1 MiB, O_DIRECT", "MiB/s", append([]string{"--direct=1"}, sequential...), 0.95},
-		{"random 4 KiB, depth 1, buffered", "reads/s", random, 0.95},
-		{"random 4 KiB, depth 1, O_DIRECT", "reads/s", append([]string{"--direct=1"}, random...), 0.95},
-		{"random 4 KiB, depth 16, buffered", "reads/s", append([]string{"--numjobs=16"}, random...), 0.95},
-		{"random 4 KiB, depth 16, O_DIRECT", "reads/s", append([]string{"--direct=1", "--ioengine=libaio", "--iodepth=16"}, random...), 0.8},
-	} {
-		row := row{name: r.name, unit: r.unit, targets: []target{
-			{of: passthrough, to: itself, ratio: 0.9}, {of: noPassthrough, to: qemuDaemonName, ratio: r.slow}}}
+// prepareRawViews prepares to read the disk in a qcow2.
+func prepareRawViews(ctx context.Context, b *bench, dir string) ([]row, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("measuring the mount needs root, to drop the page cache")
+	}
+	raw := filepath.Join(dir, "random.raw")
+	if err := randomFile(raw, mountSize); err != nil {
+		return nil, err
+	}
+	source, err := convert(ctx, raw, plain)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.daemon(ctx, filepath.Join(dir, "vitrined"), true, "")
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.put(ctx, "qcow2", source)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := largestFile(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{rawView: s.disk(id)}
+	if files[qemuDaemonName], err = b.export(ctx, dir, stored, "qcow2"); err != nil {
+		return nil, err
+	}
+	return readRows(files, []string{stored}, func(r reading) []target {
+		return []target{{of: rawView, to: qemuDaemonName, ratio: r.converted}}
+	}), nil
+}
+
+// export lets qemu-storage-daemon export the disk in an image through FUSE, and returns the path.
+func (b *bench) export(ctx context.Context, dir, image, format string) (string, error) {
+	qsd, file, err := testservers.QSD(ctx, dir, image, format)
+	if err == nil {
+		b.atEnd(qsd.Stop)
+	}
+	return file, err
+}
+
+// readRows compares the files, by the names of the contestants; stored are those that lie on the disk below them.
+func readRows(files map[string]string, stored []string, targets func(reading) []target) (rows []row) {
+	for _, r := range readings {
+		row := row{name: r.name, unit: r.unit, targets: targets(r)}
 		if r.unit == "MiB/s" {
 			row.passes = 5
 			row.before = func(ctx context.Context) error {
 				for _, file := range stored { // what of them the host keeps in memory is the same for all then
-					if _, err := fio(ctx, file, r.unit, append([]string{"--direct=1"}, sequential...)); err != nil {
+					if _, err := fio(ctx, file, r.unit, append([]string{"--direct=1"}, r.args...)); err != nil {
 						return err
 					}
 				}
 				return nil
 			}
 		}
-		for _, name := range []string{itself, passthrough, noPassthrough, qemuDaemonName} {
+		for _, name := range slices.Sorted(maps.Keys(files)) {
 			row.contestants = append(row.contestants, contestant{name, func(ctx context.Context) (measured, error) {
 				v, err := fio(ctx, files[name], r.unit, r.args)
 				return measured{value: v}, err

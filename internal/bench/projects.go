@@ -37,7 +37,7 @@ func prepareToken(ctx context.Context, b *bench, dir string) (row, error) {
 			return row{}, err
 		}
 		s.token = with.token
-		id, err := s.newDisk(ctx, "image")
+		id, err := s.newDisk(ctx, "image", "raw")
 		if err != nil {
 			return row{}, err
 		}

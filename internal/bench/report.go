@@ -70,16 +70,16 @@ func line(o outcome, t target) string {
 	}
 	ratios := o.ratios(t)
 	ratio := fmt.Sprintf("%s (%s to %s)", figure(median(ratios)), figure(slices.Min(ratios)), figure(slices.Max(ratios)))
+	wanted := ""
+	if t.ratio != 0 {
+		wanted = map[bool]string{false: "at least ", true: "at most "}[t.atMost] + figure(t.ratio)
+	}
 	if t.to == "" && t.figure == 1 { // a bound, not a comparison
-		return fmt.Sprintf("| %s | %s | | | at most %s %s | %s |\n", o.name, measured, figure(t.ratio), unit, verdict(o, t))
+		return fmt.Sprintf("| %s | %s | | | %s %s | %s |\n", o.name, measured, wanted, unit, verdict(o, t))
 	}
 	reference := fmt.Sprintf("%s: %s %s", t.because, figure(t.figure), unit)
 	if t.to != "" {
 		reference = fmt.Sprintf("%s: %s %s", t.to, figure(median(o.series(t.to, t.cpu))), unit)
-	}
-	wanted := ""
-	if t.ratio != 0 {
-		wanted = map[bool]string{false: "at least ", true: "at most "}[t.atMost] + figure(t.ratio)
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", o.name, measured, reference, ratio, wanted, verdict(o, t))
 }

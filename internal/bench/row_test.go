@@ -102,6 +102,8 @@ func TestReportLines(t *testing.T) {
 			"| upload | 500 MiB/s | md5sum: 500 MiB/s | 1.00 (0.800 to 1.20) |  |  |\n"},
 		{target{of: "vitrined", figure: 1, ratio: 40, atMost: true},
 			"| upload | 500 MiB/s | | | at most 40.0 MiB/s | **no** |\n"},
+		{target{of: "vitrined", figure: 1, ratio: 400},
+			"| upload | 500 MiB/s | | | at least 400 MiB/s | yes |\n"},
 		{target{of: "vitrined", figure: 100, ratio: 4, because: "before"},
 			"| upload | 500 MiB/s | before: 100 MiB/s | 5.00 (4.00 to 6.00) | at least 4.00 | yes |\n"},
 	} {

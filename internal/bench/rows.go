@@ -57,11 +57,17 @@ var groups = []group{
 	{"mount", "Reading through the mount",
 		"fio on a 2 GiB raw image, page cache dropped before each run: sequential reads of 512 MiB by 1 MiB, random reads of 4 KiB for 2 seconds. A disk that is another machine's file is not always equally fast, so in each round the sequential region is read once from the disk without measuring, then by each program five times, forwards and backwards through the list of them, and the median counts. Depth 16 is 16 threads for buffered reads, libaio for O_DIRECT. The file itself is the one in the store; qemu-storage-daemon exports it through FUSE.",
 		prepareMount},
+	{"rawview", "Reading qcow2 as raw disks through the mount",
+		"The same, of disk.raw of an uncompressed qcow2 with a disk of 2 GiB, which qemu-storage-daemon exports as well.",
+		prepareRawViews},
+	{"formats", "Formats of disks",
+		"Images of a disk of 1 GiB that holds programs. vitrined reads compressed ones in the process that asks, with as much memory for tables and decompressed data as the daemon has by default; qemu-nbd is read by an NBD client over a unix socket. So for 2 seconds each, caches warm; the processor time is that of 10,000 reads, for qemu-nbd without its client's. Downloads as raw go to curl, which throws them away; qemu-img convert writes to a file in a tmpfs or, to show how fast it reads, to QEMU's device that forgets everything. Of an upload the part is shown that looks at the format, by its processor time.",
+		prepareFormats},
 	{"tree", "Listing a large directory",
 		"ls -l of by-id with 100,000 images, and of as many directories with the same names in a tmpfs; \"first\" after the kernel's caches of names were dropped.",
 		prepareTree},
 	{"memory", "Memory",
-		"Resident memory of a daemon that was built without Ceph: idle with 1,000 images, and the peak while 64 uploads and 64 downloads of 256 MiB each run at once. With Ceph its libraries come to it.",
+		"Resident memory of a daemon that was built without Ceph: idle with 1,000 images, and the peak while 64 uploads and 64 downloads of 256 MiB each run at once, and while 64 compressed qcow2 with disks of 64 MiB each are read as raw disks through the mount at once. With Ceph its libraries come to it.",
 		prepareMemory},
 }
 

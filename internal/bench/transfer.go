@@ -27,7 +27,7 @@ func prepareTransfer(ctx context.Context, b *bench, dir string) ([]row, error) {
 	}
 	b.atEnd(nginx.Stop)
 	upload := row{name: "upload of 1 GiB", unit: "MiB/s",
-		contestants: []contestant{{"vitrined", uploads(vitrined, file)}, {"md5sum", func(ctx context.Context) (measured, error) {
+		contestants: []contestant{{"vitrined", uploads(vitrined, "raw", file)}, {"md5sum", func(ctx context.Context) (measured, error) {
 			return timed(func() error {
 				_, err := output(ctx, "md5sum", file)
 				return err
@@ -64,7 +64,7 @@ func prepareTransfer(ctx context.Context, b *bench, dir string) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		upload.contestants = append(upload.contestants, contestant{b.peer, uploads(glance, file)})
+		upload.contestants = append(upload.contestants, contestant{b.peer, uploads(glance, "raw", file)})
 		download.contestants = append(download.contestants, contestant{b.peer, served})
 		upload.targets = append(upload.targets, target{of: "vitrined", to: b.peer})
 		download.targets = append(download.targets, target{of: "vitrined", to: b.peer})
@@ -73,9 +73,9 @@ func prepareTransfer(ctx context.Context, b *bench, dir string) ([]row, error) {
 }
 
 // uploads measures the data alone: the record is made before and removed after.
-func uploads(s *server, file string) func(context.Context) (measured, error) {
+func uploads(s *server, format, file string) func(context.Context) (measured, error) {
 	return func(ctx context.Context) (m measured, err error) {
-		id, err := s.newDisk(ctx, "upload")
+		id, err := s.newDisk(ctx, "upload", format)
 		if err != nil {
 			return m, err
 		}
@@ -91,26 +91,32 @@ func uploads(s *server, file string) func(context.Context) (measured, error) {
 	}
 }
 
+// downloads measures the data of an image made of the file.
 func downloads(ctx context.Context, s *server, file string) (func(context.Context) (measured, error), error) {
-	id, err := s.newDisk(ctx, "download")
+	id, err := s.put(ctx, "raw", file)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.upload(ctx, id, file); err != nil {
-		return nil, err
-	}
-	fetch := func() error { return curl(ctx, "-o", "/dev/null", s.URL+"/v2/images/"+id+"/file") }
-	if err := fetch(); err != nil { // which warms the cache
+	return s.fetches(ctx, "/v2/images/"+id+"/file")
+}
+
+// fetches measures what is at the path, transferSize bytes.
+func (s *server) fetches(ctx context.Context, path string) (func(context.Context) (measured, error), error) {
+	if err := s.fetch(ctx, path); err != nil { // which warms the cache
 		return nil, err
 	}
 	return func(ctx context.Context) (m measured, err error) {
 		cpu, err := s.cpu(func() (err error) {
-			m, err = severalTimes(fetch)
+			m, err = severalTimes(func() error { return s.fetch(ctx, path) })
 			return err
 		})
 		m.cpu = cpu / downloadTimes
 		return m, err
 	}, nil
+}
+
+func (s *server) fetch(ctx context.Context, path string) error {
+	return curl(ctx, "-o", "/dev/null", s.URL+path)
 }
 
 // timed returns the speed at which fn moved transferSize bytes.
