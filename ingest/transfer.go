@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,8 +18,9 @@ import (
 )
 
 // A transfer is one Copy. A goroutine reads the body into buffers and hands each to all consumers: one goroutine per
-// hash, and the store in the caller's. The format inspector and the counting run where the body is read, since they look
-// at few bytes. A hand-over never waits: no transfer holds more buffers than a channel takes.
+// hash, or one for the two that are made at once, and the store in the caller's. The format inspector and the counting
+// run where the body is read, since they look at few bytes. A hand-over never waits: no transfer holds more buffers than
+// a channel takes.
 type transfer struct {
 	req     Request
 	lease   *lease
@@ -32,7 +32,8 @@ type transfer struct {
 	inspector *diskformat.Inspector
 	algo      string
 	sums      []hash.Hash    // MD5 and the secure one if they are wanted, and that of the signature unless it is the latter
-	consumers []chan *buffer // of the hashes, and last of the store
+	hashers   []io.Writer    // that fill the sums
+	consumers []chan *buffer // of the hashers, and last of the store
 	count     int64          // bytes that came
 	source    source
 }
@@ -48,13 +49,15 @@ func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCause
 		inspector: diskformat.NewInspector(in.formats),
 	}
 	if !req.NoSums {
-		t.algo, t.sums = in.algo, []hash.Hash{md5.New(), hashes.New(in.algo)}
+		t.algo = in.algo
+		t.sums, t.hashers = hashes.WithMD5(in.algo)
 	}
 	if req.Signature != nil && (req.NoSums || req.Signature.HashAlgo() != in.algo) {
-		t.sums = append(t.sums, req.Signature.Hash())
+		h := req.Signature.Hash()
+		t.sums, t.hashers = append(t.sums, h), append(t.hashers, h)
 	}
 	t.source.transfer = t
-	for range len(t.sums) + 1 {
+	for range len(t.hashers) + 1 {
 		t.consumers = append(t.consumers, make(chan *buffer, ringSize))
 	}
 	return t
@@ -62,7 +65,7 @@ func newTransfer(in *Ingester, req Request, l *lease, cancel context.CancelCause
 
 // start starts the goroutines. The last of the consumers is left to the caller.
 func (t *transfer) start(ctx context.Context) {
-	for i, h := range t.sums {
+	for i, h := range t.hashers {
 		t.working.Go(func() {
 			for b := range t.consumers[i] {
 				if ctx.Err() == nil {
