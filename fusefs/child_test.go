@@ -233,6 +233,16 @@ func perform(r request, a *answer) (err error) {
 		return serveHere(r.Path, r.Path2, r.Flags != 0)
 	case "unserve":
 		return unserve()
+	case "take":
+		return takeHere(r)
+	case "in use":
+		a.N, a.Data = inUseHere()
+		return nil
+	case "hammer":
+		return hammer(r)
+	case "hammered":
+		a.Data = hammered()
+		return nil
 	case "chdir":
 		return unix.Chdir(r.Path)
 	}

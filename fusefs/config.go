@@ -18,6 +18,10 @@ type Config struct {
 	Source Source
 	Logger *slog.Logger // nil discards
 
+	Helper   string // socket of the mounter that makes the mount and keeps it when this process ends; "" mounts without
+	TakeOver bool   // from the daemon that the helper has, which goes then
+	View     string // what the source shows and to whom, in any words: when it changes the kernel forgets what it knows
+
 	Name       string // the file system type is fuse.<Name>; vitrine
 	UID, GID   uint32 // owner and group of everything in the tree; the process's own
 	FileMode   uint32 // of files; 0440

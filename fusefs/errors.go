@@ -76,7 +76,7 @@ type library struct{ m *Mount }
 
 func (l library) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	if !l.m.quiet.seen(text) {
+	if !l.m.stopped.Load() && !l.m.quiet.seen(text) { // it does not know that it was stopped
 		l.m.log.Warn("go-fuse reports a problem", "problem", text)
 	}
 	return len(line), nil

@@ -62,7 +62,10 @@ const (
 // follow applies changes until ctx ends.
 func (m *Mount) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := m.applyNext(ctx)
+		err := m.catchUp(ctx)
+		if err == nil {
+			err = m.applyNext(ctx)
+		}
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -74,6 +77,21 @@ func (m *Mount) follow(ctx context.Context) {
 		case <-time.After(retryAfter):
 		}
 	}
+}
+
+// catchUp lets the kernel forget all that it learnt from a predecessor which showed something else.
+func (m *Mount) catchUp(ctx context.Context) error {
+	if !m.outdated {
+		return nil
+	}
+	r := newRound(m)
+	if err := r.everything(ctx, time.Now()); err != nil {
+		return err
+	}
+	r.send()
+	m.outdated = false
+	m.journal.head.view = m.view()
+	return nil
 }
 
 // applyNext waits for changes and applies one round of them.
@@ -99,6 +117,14 @@ func (m *Mount) applyNext(ctx context.Context) error {
 		}
 	}
 	r.send()
-	m.feed.applied(last)
+	m.applied(last)
 	return nil
+}
+
+// applied notes how far the kernel knows.
+func (m *Mount) applied(seq int64) {
+	if m.journal != nil {
+		m.journal.head.applied.Store(seq)
+	}
+	m.feed.applied(seq)
 }

@@ -20,6 +20,7 @@ import (
 type handles struct {
 	open func(ctx context.Context, n node) (*handle, error) // opens the reader and decides how it is read
 	shut func(h *handle)                                    // undoes open
+	had  func(n node) int                                   // how often the kernel has had it open since before; nil for who does not know
 
 	mu    sync.Mutex
 	table map[node]*handle
@@ -56,6 +57,11 @@ func (hs *handles) acquire(ctx context.Context, n node, open bool) (*handle, err
 				return nil, syscall.ENFILE
 			}
 			h = &handle{node: n, ready: make(chan struct{}), pins: 1, opens: 1}
+			if hs.had != nil {
+				h.opens = hs.had(n)
+				hs.count(h, open, 1)
+				h.pins = 1
+			}
 			hs.table[n] = h
 			hs.mu.Unlock()
 			return hs.first(ctx, h, open)
@@ -125,7 +131,7 @@ func (hs *handles) release(h *handle, open bool) {
 
 // closed tells that the kernel closed the node once. Closing what is not known to be open is what a predecessor's
 // files do, and nothing happens.
-func (hs *handles) closed(n node) {
+func (hs *handles) closed(n node) (known bool) {
 	hs.mu.Lock()
 	h, ok := hs.table[n]
 	hs.mu.Unlock()
@@ -133,6 +139,7 @@ func (hs *handles) closed(n node) {
 		<-h.ready
 		hs.release(h, true)
 	}
+	return ok
 }
 
 // attr returns the attributes of a node that is open, for one that left the tree: no name leads to it.
@@ -247,14 +254,17 @@ func (m *Mount) openHandle(ctx context.Context, n node) (*handle, error) {
 	if h.file != nil {
 		h.fd = h.file.Fd()
 	}
-	if h.file != nil && n.isPassed() {
+	switch had := m.had(n); {
+	case had.opens > 0: // it stays as it is
+		h.backing = had.backing
+	case h.file != nil && n.isPassed():
 		h.backing = m.register(h.fd, h.file.Name())
 	}
 	return h, nil
 }
 
 func (m *Mount) shutHandle(h *handle) {
-	if h.backing != 0 {
+	if h.backing != 0 && m.had(h.node).opens == 0 {
 		m.unregister(h.backing)
 	}
 	if err := h.reader.Close(); err != nil {

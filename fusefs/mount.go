@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/vitrine-image/vitrine/internal/fusemount"
+	"github.com/vitrine-image/vitrine/mounter"
 )
 
 // A Mount serves images as files: New, then Attach, then Serve. Its other methods are called by go-fuse.
@@ -26,20 +28,34 @@ type Mount struct {
 	ctx  context.Context // ends when serving has; for operations, which go-fuse gives none
 	stop context.CancelFunc
 
-	place   *os.File // the directory below the mount, locked while the mount is there
-	server  *fuse.Server
-	device  uint32 // minor number of the mount
-	passes  bool   // the kernel reads local files by itself
-	refused refused
-	handles handles
-	pages   pages
-	listed  atomic.Int64 // Unix microseconds of the last change of any directory
-	feed    feed
-	quiet   quiet
+	place     *os.File // the directory below the mount, locked while the mount is there
+	server    *fuse.Server
+	registrar registrar
+	device    uint32 // minor number of the mount
+	passes    bool   // the kernel reads local files by itself
+	refused   refused
+	handles   handles
+	pages     pages
+	listed    atomic.Int64 // Unix microseconds of the last change of any directory
+	feed      feed
+	quiet     quiet
+	splices   splices
+
+	helper   *mounter.Client // nil if this process has mounted
+	leave    sync.Once       // the helper
+	journal  *journal        // nil without helper
+	number   int             // of the descriptor that go-fuse has
+	resends  bool            // the kernel can send requests again
+	outdated bool            // what the kernel knows from a predecessor
+	settled  chan struct{}   // closed when what has been open since before is open
+	stopped  atomic.Bool     // reading, on purpose
 }
 
 // ErrUnmounted is what Serve returns when somebody else unmounted the mount or aborted its connection.
 var ErrUnmounted = errors.New("the mount was unmounted from outside")
+
+// ErrHandedOver is what Serve returns when another process has asked for the mount and serves it now.
+var ErrHandedOver = errors.New("another process has taken the mount over")
 
 // New checks the configuration. It touches nothing.
 func New(cfg Config) (*Mount, error) {
@@ -51,19 +67,34 @@ func New(cfg Config) (*Mount, error) {
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.handles = handles{open: m.openHandle, shut: m.shutHandle, table: make(map[node]*handle), limit: cfg.MaxOpen}
 	m.pages.fetch = m.page
+	m.settled = make(chan struct{})
 	m.listed.Store(time.Now().UnixMicro())
 	m.feed.init()
 	return m, nil
 }
 
 // Attach mounts: what a process finds below the path from now on waits until Serve answers it. A mount that a dead
-// process left there is cleared first. Errors: *fusemount.Error, which tells a person what to do.
+// process left there is cleared first, or taken over if the helper has it. Errors: *fusemount.Error, which tells a person what to do.
 func (m *Mount) Attach(ctx context.Context) error {
 	last, err := m.source.LastChange(ctx) // before the kernel can have learnt anything
 	if err != nil {
 		return fmt.Errorf("find the last change: %w", err)
 	}
-	m.feed.applied(last)
+	attach := m.attachAlone
+	if m.cfg.Helper != "" {
+		attach = m.attachHelper
+	}
+	if err := attach(ctx); err != nil {
+		return err
+	}
+	m.passes = m.canPass()
+	m.takeUp(last)
+	m.log.Info("mounted", "path", m.cfg.Path, "passthrough", m.passes, "helper", m.cfg.Helper)
+	return nil
+}
+
+// attachAlone mounts without a helper.
+func (m *Mount) attachAlone(context.Context) (err error) {
 	if m.place, m.cfg.Path, err = fusemount.Prepare(m.cfg.Path, m.mountOptions().Type(), m.log); err != nil {
 		return err
 	}
@@ -71,11 +102,10 @@ func (m *Mount) Attach(ctx context.Context) error {
 		m.place.Close()
 		return err
 	}
-	m.passes = m.canPass()
+	m.registrar = byOurselves{m.server}
 	if err := fusemount.RaiseReadAhead(m.device, m.cfg.ReadAhead); err != nil {
 		m.log.Debug("cannot raise the read-ahead of the mount", "error", err)
 	}
-	m.log.Info("mounted", "path", m.cfg.Path, "passthrough", m.passes)
 	return nil
 }
 
@@ -83,37 +113,60 @@ func (m *Mount) Attach(ctx context.Context) error {
 func (m *Mount) Passes() bool { return m.passes }
 
 // Serve answers the kernel until ctx ends, and then unmounts. Files that are open are served on for a while
-// (Config.Linger), out of sight. It returns nil after an orderly end, ErrUnmounted, or what kept it from ending well.
+// (Config.Linger), out of sight. With a helper the mount stays, and who reads from it waits for a successor. It returns nil after
+// an orderly end, ErrUnmounted, ErrHandedOver, or what kept it from ending well.
 func (m *Mount) Serve(ctx context.Context) error {
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		m.follow(following)
-	}()
+	var followed sync.WaitGroup
+	followed.Go(func() { m.follow(following) })
+	followed.Go(func() { m.reopen(following) })
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
 		m.server.Serve()
 	}()
 
+	end := m.detach
+	if m.helper != nil {
+		end = m.letGo
+	}
 	err := ErrUnmounted
 	select {
 	case <-gone:
+		if m.helper != nil {
+			break // the helper clears what is left
+		}
 		if _, err := m.unmount(); err != nil { // a connection that was aborted leaves a dead mount
 			m.log.Warn("the dead mount stays", "path", m.cfg.Path, "error", err)
 		}
 	case <-ctx.Done():
-		err = m.detach(gone)
+		// Before reading stops: the kernel may hold up a notice until a request is answered.
+		unfollow()
+		followed.Wait()
+		err = end(gone)
+	case <-m.successor():
+		unfollow()
+		followed.Wait()
+		if err = m.letGo(gone); err == nil {
+			err = ErrHandedOver
+		}
 	}
-	m.place.Close() // if the mount is gone by itself
+	if m.place != nil {
+		m.place.Close() // if the mount is gone by itself
+	}
 	unfollow()
-	<-followed
+	followed.Wait()
 	if ended(gone) {
 		m.handles.closeAll()
 	}
 	m.stop()
 	m.pages.fetching.Wait()
+	if m.helper != nil {
+		m.leaveHelper()
+		if ended(gone) {
+			m.journal.close()
+		}
+	}
 	return err
 }
 

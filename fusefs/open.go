@@ -6,7 +6,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Open opens a file for reading. File handles are 0: the node tells everything.
+// Open opens a file for reading. The node tells everything; the handle only tells one open of it from another, for those
+// who come after this process.
 func (m *Mount) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	n := node(in.NodeId)
 	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY || in.Flags&syscall.O_TRUNC != 0 {
@@ -14,7 +15,7 @@ func (m *Mount) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse
 	}
 	switch k := n.kind(); {
 	case n.isData():
-		return m.openData(n, out)
+		return m.openData(n, in.Unique&^resent, out)
 	case k == kindDocument, k == kindSum:
 		// Read past the kernel's cache: the size may just be changing, and whoever reads gets all of one document.
 		out.OpenFlags = fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
@@ -23,12 +24,22 @@ func (m *Mount) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse
 	return fuse.Status(syscall.ESTALE)
 }
 
-func (m *Mount) openData(n node, out *fuse.OpenOut) fuse.Status {
+func (m *Mount) openData(n node, unique uint64, out *fuse.OpenOut) fuse.Status {
 	ctx, stop := m.patient()
 	defer stop()
 	h, err := m.handles.acquire(ctx, n, true)
 	if err != nil {
 		return m.status("open", n, err)
+	}
+	if m.journal != nil {
+		known, err := m.journal.opened(n, unique, h.backing)
+		if known || err != nil {
+			m.handles.release(h, true)
+		}
+		if err != nil {
+			return m.status("open", n, syscall.ENFILE)
+		}
+		out.Fh = unique
 	}
 	if h.backing != 0 {
 		out.OpenFlags = fuse.FOPEN_PASSTHROUGH | fuse.FOPEN_NOFLUSH
@@ -41,8 +52,16 @@ func (m *Mount) openData(n node, out *fuse.OpenOut) fuse.Status {
 
 // Release ends one Open.
 func (m *Mount) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
-	if n := node(in.NodeId); n.isData() {
+	n := node(in.NodeId)
+	if !n.isData() {
+		return
+	}
+	if m.journal == nil {
 		m.handles.closed(n)
+		return
+	}
+	if left, ok := m.journal.closed(in.Fh); ok && !m.handles.closed(n) && left.opens == 0 && left.backing != 0 {
+		m.unregister(left.backing) // a predecessor registered it
 	}
 }
 

@@ -1,10 +1,14 @@
 package fusefs
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-image/vitrine/mounter"
 )
 
 // The kernel can read a file by itself that we register with it (Linux 6.9, CAP_SYS_ADMIN; regular files only, and not
@@ -20,6 +24,30 @@ type refused struct {
 	devices map[uint64]bool
 }
 
+// A registrar lets the kernel read files by itself.
+type registrar interface {
+	Register(fd int) (int32, error)
+	Unregister(id int32) error
+}
+
+// byOurselves registers files with the rights of this process.
+type byOurselves struct{ *fuse.Server }
+
+func (s byOurselves) Register(fd int) (int32, error) {
+	id, errno := s.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
+	if errno != 0 {
+		return 0, errno
+	}
+	return id, nil
+}
+
+func (s byOurselves) Unregister(id int32) error {
+	if errno := s.UnregisterBackingFd(id); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // canPass finds out whether registering works at all, with a file in memory.
 func (m *Mount) canPass() bool {
 	if m.cfg.NoPassthrough || m.server.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH == 0 {
@@ -30,12 +58,17 @@ func (m *Mount) canPass() bool {
 		return false
 	}
 	defer unix.Close(fd)
-	id, errno := m.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
-	if errno != 0 {
-		m.log.Info("passthrough is not possible, image data goes through the daemon", "error", errno)
+	forReading, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return false
 	}
-	m.server.UnregisterBackingFd(id)
+	defer unix.Close(forReading)
+	id, err := m.registrar.Register(forReading)
+	if err != nil {
+		m.log.Info("passthrough is not possible, image data goes through the daemon", "error", err)
+		return false
+	}
+	m.registrar.Unregister(id)
 	return true
 }
 
@@ -45,20 +78,22 @@ func (m *Mount) register(fd uintptr, name string) int32 {
 	if err := unix.Fstat(int(fd), &st); err != nil || m.refused.has(st.Dev) {
 		return 0
 	}
-	id, errno := m.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
-	if errno == 0 {
+	id, err := m.registrar.Register(int(fd))
+	switch {
+	case err == nil:
 		return id
-	}
-	if m.refused.add(st.Dev) {
-		m.log.Info("no passthrough for this file system, its data goes through the daemon", "file", name, "error", errno)
+	case errors.Is(err, mounter.ErrNotConnected): // says nothing of the file system
+	case m.refused.add(st.Dev):
+		m.log.Info("no passthrough for this file system, its data goes through the daemon", "file", name, "error", err)
 	}
 	return 0
 }
 
 func (m *Mount) unregister(id int32) {
-	errno := m.server.UnregisterBackingFd(id)
-	if errno != 0 && errno != unix.EBADF && errno != unix.ENOTCONN { // with the connection all are released
-		m.log.Warn("cannot release a passthrough file", "error", errno)
+	switch err := m.registrar.Unregister(id); err {
+	case nil, unix.EBADF, unix.ENOTCONN, mounter.ErrNotConnected: // with the connection all are released
+	default:
+		m.log.Warn("cannot release a passthrough file", "error", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func (m *Mount) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		m.handles.release(h, false)
 		return fuse.ReadResultData(nil), fuse.OK
 	}
-	if size >= spliceFrom && !m.cfg.NoSplice && h.reaches(int64(in.Offset)+size) {
+	if size >= spliceFrom && !m.cfg.NoSplice && h.reaches(int64(in.Offset)+size) && m.splices.begin() {
 		return &spliced{m: m, h: h, off: int64(in.Offset), size: int(size)}, fuse.OK
 	}
 	defer m.handles.release(h, false)
@@ -75,7 +75,10 @@ func (s *spliced) Seekable() (fd uintptr, off int64, size int) {
 }
 
 func (s *spliced) Size() int { return s.size }
-func (s *spliced) Done()     { s.m.handles.release(s.h, false) }
+func (s *spliced) Done() {
+	s.m.splices.end()
+	s.m.handles.release(s.h, false)
+}
 
 // Bytes is the way when splicing does not work.
 func (s *spliced) Bytes(buf []byte) ([]byte, fuse.Status) {

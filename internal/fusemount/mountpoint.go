@@ -17,25 +17,37 @@ import (
 
 // Prepare makes the directory ready to be mounted on as a file system of that type: what a dead process left is unmounted
 // first, since nothing else can be done with it, not even stat. It returns the directory, locked until it is closed, and
-// its path as the kernel's table has it, without symbolic links.
+// its path as Resolve has it.
 func Prepare(path, fsType string, log *slog.Logger) (place *os.File, real string, err error) {
-	parent := filepath.Dir(path)
-	dir, err := filepath.EvalSymlinks(parent) // not of the last part: that may be a dead mount
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(parent, 0o755); err != nil {
-			return nil, path, &Error{Path: path, Why: "the directory cannot be made", Err: err}
-		}
-		dir, err = filepath.EvalSymlinks(parent)
+	if real, err = Resolve(path); err != nil {
+		return nil, path, err
 	}
-	if err != nil {
-		return nil, path, &Error{Path: path, Why: "its directory cannot be found", Err: err}
-	}
-	real = filepath.Join(dir, filepath.Base(path))
 	if err := clearStale(real, fsType, log); err != nil {
 		return nil, real, err
 	}
 	place, err = emptyDir(real)
 	return place, real, err
+}
+
+// Resolve returns the path as the kernel's table has it, absolute and without symbolic links, and makes the directories on the
+// way to it.
+func Resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return path, err
+	}
+	parent := filepath.Dir(path)
+	dir, err := filepath.EvalSymlinks(parent) // not of the last part: that may be a dead mount
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(parent, 0o755); err != nil {
+			return path, &Error{Path: path, Why: "the directory cannot be made", Err: err}
+		}
+		dir, err = filepath.EvalSymlinks(parent)
+	}
+	if err != nil {
+		return path, &Error{Path: path, Why: "its directory cannot be found", Err: err}
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
 }
 
 // clearStale unmounts what dead processes left at the path. It never displaces a mount that is served, nor one of

@@ -1,0 +1,105 @@
+package mounter
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/vitrine-image/vitrine/internal/fusemount"
+)
+
+// patience bounds what a daemon that does not read its answers holds up.
+const patience = 5 * time.Second
+
+// serve answers a daemon's requests until it goes.
+func (s *Server) serve(d *daemon) {
+	for {
+		m, files, err := receive(d.conn)
+		if err != nil {
+			return
+		}
+		err = s.answer(d, m, files)
+		closeAll(files)
+		if err != nil {
+			s.log.Warn("cannot answer a daemon", "pid", d.pid, "error", err)
+			return
+		}
+	}
+}
+
+func (s *Server) answer(d *daemon, m message, files []int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out, handed := message{}, []int(nil)
+	var err error
+	switch {
+	case m.Op == opAttach:
+		if handed, err = s.attach(d, m); err == nil {
+			out.Path, out.Mount = s.cfg.Path, s.held.minor
+		}
+	case s.owner != d || s.held == nil:
+		err = syscall.ENOTCONN
+	case m.Op == opRegister && len(files) == 1:
+		out.ID, err = s.held.register(files[0])
+	case m.Op == opUnregister:
+		err = s.held.unregister(m.ID)
+	default:
+		err = syscall.EINVAL
+	}
+	if err != nil {
+		out.Error = err.Error()
+		errors.As(err, &out.Errno)
+	}
+	return d.send(out, handed...)
+}
+
+func (d *daemon) send(m message, files ...int) error {
+	if err := d.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	return send(d.conn, m, files...)
+}
+
+// attach makes the daemon the one that serves the mount, which is made if there is none, and returns the descriptors to hand
+// over. Unless there is a daemon that serves it: that one is asked to go if the new one shall take over.
+func (s *Server) attach(d *daemon, m message) ([]int, error) {
+	for s.owner != nil && s.owner != d && !s.ending {
+		if !m.TakeOver {
+			return nil, fmt.Errorf("the daemon with pid %d serves the mount at %s", s.owner.pid, s.cfg.Path)
+		}
+		if !s.owner.told {
+			s.owner.told = true
+			if err := s.owner.send(message{Successor: true}); err != nil {
+				return nil, fmt.Errorf("tell the daemon that serves the mount: %w", err)
+			}
+		}
+		s.changed.Wait()
+	}
+	if s.ending {
+		return nil, errors.New("the mounter is ending")
+	}
+	if s.held != nil && (m.Anew || !s.held.lives(s.cfg.Path, s.fsType())) {
+		s.drop()
+	}
+	switch {
+	case m.Serving != 0 && (s.held == nil || s.held.minor != m.Serving):
+		return nil, fmt.Errorf("the mount at %s is not known to the mounter", s.cfg.Path)
+	case s.held == nil:
+		var err error
+		s.held, err = mount(s.cfg.Path, fusemount.Options{Name: s.cfg.Name, MaxRead: m.MaxRead, AllowOther: m.AllowOther, UID: s.cfg.UID, GID: s.cfg.GID},
+			m.ReadAhead, s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.log.Info("mounted", "path", s.cfg.Path)
+		store(s.held, s.log)
+	}
+	s.owner = d
+	s.stopClock()
+	s.log.Info("a daemon serves the mount", "path", s.cfg.Path, "pid", d.pid)
+	if m.Serving != 0 {
+		return nil, nil
+	}
+	return []int{s.held.fuse, s.held.state}, nil
+}
