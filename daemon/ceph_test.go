@@ -20,6 +20,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/daemon"
+	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/internal/guestimage"
@@ -402,8 +403,8 @@ func TestBootQCOW2FromCeph(t *testing.T) {
 func TestRawViewOnCeph(t *testing.T) {
 	c := testservers.SharedCeph(t)
 	dir := t.TempDir()
-	rawViews(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)}, "ceph", []string{"qcow2", "qcow2 -c -o compression_type=zstd",
-		"vpc -o subformat=fixed,force_size=on"})
+	rawViews(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)}, "ceph", []formattest.Recipe{{QEMU: "qcow2", Written: true},
+		{QEMU: "qcow2", Options: "compression_type=zstd", Packed: true, Written: true}, {QEMU: "vpc", Options: "subformat=fixed,force_size=on", Written: true}})
 }
 
 // TestWrongStoresAreTold says which stores do not work and why, in the command that checks them and in the log of a daemon,

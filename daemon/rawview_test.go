@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
+	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,7 +19,6 @@ import (
 	"github.com/vitrine-image/vitrine/client"
 	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
-	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/internal/testdaemon"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
@@ -25,9 +26,8 @@ import (
 // qemuImg runs a command that may read from a mount.
 func qemuImg(t *testing.T, args ...string) {
 	t.Helper()
-	args = append([]string{"-s", "KILL", "120", "qemu-img"}, args...)
-	if out, err := exec.CommandContext(t.Context(), "timeout", args...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
+	if _, err := formattest.Run(append([]string{"qemu-img"}, args...)...); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -37,7 +37,7 @@ func fromRaw(t *testing.T, disk, options string) (path, format string) {
 	made := strings.Fields(options)
 	path = filepath.Join(t.TempDir(), "image")
 	qemuImg(t, slices.Concat([]string{"convert", "-f", "raw", "-O"}, made, []string{disk, path})...)
-	return path, strings.Replace(made[0], "vpc", "vhd", 1)
+	return path, formattest.FromQEMU(made[0])
 }
 
 // newFileIn makes an active image in a store, "" for the default one, of what a file holds.
@@ -59,80 +59,222 @@ func newFileIn(t *testing.T, c *client.Client, store, format, path string) image
 	return id
 }
 
-// TestRawViews compares disk.raw with the disk that QEMU finds in the same image, in all the ways in which QEMU makes them.
+// TestRawViews looks at images of every kind that QEMU makes, in the mount and over the API: they have the disk that QEMU finds in them.
 func TestRawViews(t *testing.T) {
-	rawViews(t, testdaemon.Config{Dir: t.TempDir(), Mount: true}, "", []string{
-		"qcow2", "qcow2 -c", "qcow2 -c -o compression_type=zstd", "qcow2 -o compat=0.10", "qcow2 -o cluster_size=512",
-		"qcow2 -o cluster_size=2M", "qcow2 -o extended_l2=on,cluster_size=128k", "qcow2 -o preallocation=falloc",
-		"vmdk", "vmdk -o subformat=streamOptimized", "vpc", "vpc -o force_size=on", "vpc -o subformat=fixed,force_size=on",
-		"vhdx", "vhdx -o subformat=fixed", "vdi", "vdi -o static=on",
-	})
+	rawViews(t, testdaemon.Config{Dir: t.TempDir(), Mount: true}, "", formattest.Recipes())
 }
 
-// rawViews makes images of a disk in the formats, and looks at them in the mount.
-func rawViews(t *testing.T, cfg testdaemon.Config, store string, formats []string) {
+// A rawView is an image that a daemon has, and what QEMU reads in it.
+type rawView struct {
+	client *client.Client
+	recipe formattest.Recipe
+	path   string // the image as QEMU made it
+	raw    string // and the disk in it
+	disk   []byte // the same
+	id     image.ID
+	dir    string // in the mount
+}
+
+// rawViews makes images by the recipes in a store, "" for the default one, and looks at them.
+func rawViews(t *testing.T, cfg testdaemon.Config, store string, recipes []formattest.Recipe) {
 	testservers.Require(t, "fuse", "qemu")
 	d := testdaemon.Start(t, cfg)
 	disk := filepath.Join(t.TempDir(), "disk")
-	data := slices.Concat(storetest.Random(3<<20), make([]byte, 20<<20), bytes.Repeat([]byte("text "), 1<<20), make([]byte, 1<<20), storetest.Random(4096))
-	if err := os.WriteFile(disk, data, 0o600); err != nil {
+	if err := os.WriteFile(disk, formattest.Mixed(formattest.MixedSize), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, options := range formats {
-		t.Run(options, func(t *testing.T) {
-			path, format := fromRaw(t, disk, options)
-			id := newFileIn(t, d.Client, store, format, path)
-			dir := filepath.Join(d.Mount, "by-id", string(id))
-			if names := entries(t, dir); !slices.Equal(names, []string{"disk.raw", "image." + format, "metadata.json", "sha512sum"}) {
-				t.Errorf("the image has the files %v", names)
+	for _, r := range recipes {
+		t.Run(r.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			v := &rawView{client: d.Client, recipe: r, path: filepath.Join(dir, "image"), raw: filepath.Join(dir, "raw")}
+			if err := r.Make(v.path, disk); err != nil {
+				t.Fatal(err)
 			}
-			want := filepath.Join(t.TempDir(), "raw")
-			qemuImg(t, "convert", "-f", strings.Fields(options)[0], "-O", "raw", path, want)
-			inDaemon := exec.CommandContext(t.Context(), "timeout", "-s", "KILL", "60", "cmp", filepath.Join(dir, "disk.raw"), want)
-			if out, err := inDaemon.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
+			qemuImg(t, "convert", "-f", r.QEMU, "-O", "raw", v.path, v.raw)
+			v.id = newFileIn(t, d.Client, store, r.Format(), v.path)
+			v.dir = filepath.Join(d.Mount, "by-id", string(v.id))
+			var err error
+			if v.disk, err = os.ReadFile(v.raw); err != nil {
+				t.Fatal(err)
 			}
-			qemuImg(t, "compare", "-q", "-f", "raw", "-F", "raw", filepath.Join(dir, "disk.raw"), want)
-			wantHoles(t, filepath.Join(dir, "disk.raw"), want)
-			deleteClosed(t, d.Client, id)
+			img, err := d.Client.Get(t.Context(), v.id)
+			if err != nil || img.VirtualSize == nil || *img.VirtualSize != int64(len(v.disk)) {
+				t.Errorf("the image is %+v, %v, want a disk of %d bytes", img, err, len(v.disk))
+			}
+			data := v.checkMount(t)
+			v.checkAPI(t, data)
+			deleteClosed(t, d.Client, v.id)
 		})
 	}
 }
 
-// wantHoles makes sure that a file tells of the large hole of the disk, and of none where there is data.
-func wantHoles(t *testing.T, path, want string) {
+// checkMount reads disk.raw in every way, and returns where it has data.
+func (v *rawView) checkMount(t *testing.T) (data []formattest.Range) {
 	t.Helper()
-	data, err := os.ReadFile(want)
-	if err != nil {
-		t.Fatal(err)
+	want := []string{"disk.raw", "image." + v.recipe.Format(), "metadata.json", "sha512sum"}
+	if names := entries(t, v.dir); !slices.Equal(names, want) {
+		t.Errorf("the image has the files %v", names)
 	}
+	path := filepath.Join(v.dir, "disk.raw")
+	if _, err := formattest.Run("cmp", path, v.raw); err != nil {
+		t.Error(err)
+	}
+	qemuImg(t, "compare", "-q", "-f", "raw", "-F", v.recipe.QEMU, path, v.path)
+	checkDirect(t, path, v.disk)
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var at, holes int64
-	for at < int64(len(data)) {
+	checkMapped(t, f, v.disk)
+	data = dataIn(t, f)
+	checkHoles(t, data, v.disk)
+	v.checkData(t, data)
+	return data
+}
+
+// checkData compares the ranges of data with those that QEMU finds in the image as it was stored: those of disk.raw are within them, since
+// the store knows of holes in the image.
+func (v *rawView) checkData(t *testing.T, data []formattest.Range) {
+	t.Helper()
+	mapped, err := formattest.Map(filepath.Join(v.dir, "image."+v.recipe.Format()), v.recipe.QEMU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := !slices.ContainsFunc(data, func(r formattest.Range) bool {
+		return !slices.ContainsFunc(mapped, func(m formattest.Range) bool { return r.Offset >= m.Offset && r.Offset+r.Length <= m.Offset+m.Length })
+	})
+	asked := v.recipe.FromFile() && slices.Contains([]string{"raw", "vpc", "vdi"}, v.recipe.QEMU) // QEMU asks about all of them
+	if !within || asked && !slices.Equal(data, mapped) {
+		t.Errorf("disk.raw has data at %v, QEMU finds it at %v", data, mapped)
+	}
+	holes := int64(len(v.disk))
+	for _, r := range data {
+		holes -= r.Length
+	}
+	if v.recipe.QEMU == "qcow2" && v.recipe.Written && !v.recipe.Packed && holes < 8<<20 { // in blocks of any size
+		t.Errorf("%d bytes lie in holes of a disk with more of them", holes)
+	}
+}
+
+// checkDirect reads at random places past the kernel's cache.
+func checkDirect(t *testing.T, path string, want []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const block, most = 4 << 10, 64
+	p, err := unix.Mmap(-1, 0, most*block, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE) // it is aligned
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(p)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 30 {
+		off, n := random.IntN(len(want)/block)*block, (1+random.IntN(most))*block
+		left := want[off:][:min(n, len(want)-off)]
+		if got, err := f.ReadAt(p[:n], int64(off)); got != len(left) || err != nil && err != io.EOF || !bytes.Equal(p[:got], left) {
+			t.Errorf("past the cache, %d bytes at %d are %d, %v, equal: %v", n, off, got, err, bytes.Equal(p[:got], left))
+		}
+	}
+}
+
+// checkMapped reads a file as memory.
+func checkMapped(t *testing.T, f *os.File, want []byte) {
+	t.Helper()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	p, err := unix.Mmap(int(f.Fd()), 0, len(want), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(p)
+	if !bytes.Equal(p, want) {
+		t.Error("mapped into memory, the disk is another one")
+	}
+}
+
+// dataIn returns the ranges of data that a file tells of, as far as they do not touch.
+func dataIn(t *testing.T, f *os.File) (data []formattest.Range) {
+	t.Helper()
+	for at := int64(0); ; {
 		start, err := f.Seek(at, unix.SEEK_DATA)
 		if errors.Is(err, syscall.ENXIO) {
-			start, err = int64(len(data)), nil
+			return data
 		}
-		if err != nil {
-			t.Fatal(err)
+		if err == nil {
+			at, err = f.Seek(start, unix.SEEK_HOLE)
 		}
-		if i := bytes.IndexFunc(data[at:start], func(r rune) bool { return r != 0 }); i >= 0 {
-			t.Fatalf("there is data at %d, in a hole from %d to %d", at+int64(i), at, start)
+		if err != nil || at <= start {
+			t.Fatalf("data from %d to %d, %v", start, at, err)
 		}
-		if holes += start - at; start == int64(len(data)) {
-			break
-		}
-		if at, err = f.Seek(start, unix.SEEK_HOLE); err != nil {
-			t.Fatal(err)
-		}
+		data = append(data, formattest.Range{Offset: start, Length: at - start})
 	}
-	if holes < 8<<20 { // one object of Ceph
-		t.Errorf("%d bytes lie in holes of a disk with one of 20 MiB", holes)
+}
+
+// checkHoles makes sure that there are only zeros between ranges of data.
+func checkHoles(t *testing.T, data []formattest.Range, disk []byte) {
+	t.Helper()
+	at := int64(0)
+	for _, r := range append(data, formattest.Range{Offset: int64(len(disk))}) {
+		if i := bytes.IndexFunc(disk[at:r.Offset], func(r rune) bool { return r != 0 }); i >= 0 {
+			t.Errorf("there is data at %d, in a hole from %d to %d", at+int64(i), at, r.Offset)
+		}
+		at = r.Offset + r.Length
 	}
+}
+
+// checkAPI fetches the disk as raw and as qcow2, and asks where its data is.
+func (v *rawView) checkAPI(t *testing.T, data []formattest.Range) {
+	t.Helper()
+	if got := v.fetch(t, "raw"); !bytes.Equal(got, v.disk) {
+		t.Errorf("as raw there come %d bytes, of another disk than QEMU's with %d", len(got), len(v.disk))
+	}
+	converted := filepath.Join(t.TempDir(), "qcow2")
+	if err := os.WriteFile(converted, v.fetch(t, "qcow2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if v.recipe.QEMU == "qcow2" { // which is sent as it is
+		if _, err := formattest.Run("cmp", converted, v.path); err != nil {
+			t.Error(err)
+		}
+	} else {
+		qemuImg(t, "check", "-q", "-f", "qcow2", converted)
+		qemuImg(t, "compare", "-q", "-f", "qcow2", "-F", "raw", converted, v.raw)
+	}
+	var extents []formattest.Range
+	for q := (image.ExtentQuery{Format: "raw"}); q.Offset < int64(len(v.disk)); {
+		page, err := v.client.Extents(t.Context(), v.id, q)
+		if err != nil || page.Next <= q.Offset || page.Size != int64(len(v.disk)) {
+			t.Fatalf("extents from %d: %+v, %v", q.Offset, page, err)
+		}
+		for _, e := range page.Extents {
+			if e.Data {
+				extents = append(extents, formattest.Range{Offset: e.Offset, Length: e.Length})
+			}
+		}
+		q.Offset = page.Next
+	}
+	if !slices.Equal(extents, data) {
+		t.Errorf("the API tells of data at %v, the mount at %v", extents, data)
+	}
+}
+
+// fetch downloads the image in a format.
+func (v *rawView) fetch(t *testing.T, format string) []byte {
+	t.Helper()
+	d, err := v.client.Download(t.Context(), v.id, client.DownloadOptions{Format: format})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	data, err := io.ReadAll(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestDamagedRawViews changes images in their store: what cannot be read as a disk any more gives an error and a line in the log, and
