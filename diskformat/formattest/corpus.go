@@ -13,6 +13,7 @@ import (
 
 // A CorpusFile is one that was made to do harm.
 type CorpusFile struct {
+	Kind   string // of harm
 	Name   string
 	Format string // that it looks like
 	Refers bool   // it refers to other files or to none of its own data, so nobody may take it for a disk
@@ -23,13 +24,31 @@ type CorpusFile struct {
 // of, and such that refer to other files.
 func Corpus() iter.Seq[CorpusFile] {
 	return func(yield func(CorpusFile) bool) {
-		for _, kind := range []func() iter.Seq[CorpusFile]{samples, flips, truncations, extremes, tables, bombs, references,
-			descriptors, disagreements, logs, polyglots} {
-			for f := range kind() {
+		for _, kind := range []struct {
+			name  string
+			files func() iter.Seq[CorpusFile]
+		}{{"sample", samples}, {"flips", flips}, {"truncation", truncations}, {"extreme", extremes}, {"table", tables}, {"bomb", bombs},
+			{"reference", references}, {"descriptor", descriptors}, {"disagreement", disagreements}, {"log", logs}, {"polyglot", polyglots}} {
+			for f := range kind.files() {
+				f.Kind = kind.name
 				if !yield(f) {
 					return
 				}
 			}
+		}
+	}
+}
+
+// Some yields every nth file of each kind and format of the Corpus, beginning with the first one.
+func Some(n int) iter.Seq[CorpusFile] {
+	return func(yield func(CorpusFile) bool) {
+		seen := make(map[[2]string]int)
+		for f := range Corpus() {
+			of := [2]string{f.Kind, f.Format}
+			if seen[of]%n == 0 && !yield(f) {
+				return
+			}
+			seen[of]++
 		}
 	}
 }
@@ -363,43 +382,52 @@ var paths = []string{
 	`C:\Windows\System32\config\SAM`, `\\server\share\disk`, "\uff0fetc\uff0fpasswd", "/etc/pass\u202ewd", strings.Repeat("a", 1023), strings.Repeat("../", 300) + "etc/passwd", "", " ", "\x00", "%s%n",
 }
 
-// references are images that name other files, in every way that a format has.
+// references are images that name other files.
 func references() iter.Seq[CorpusFile] {
 	return func(yield func(CorpusFile) bool) {
-		disk, _ := QCOW2Disk(QCOW2Options{})
-		stream := PackedVMDK(Content(16, 4<<10, 0), true)
 		for i, path := range paths {
-			quoted := strings.ReplaceAll(path, "\x00", "") // which ends a descriptor
-			vhd := DynamicVHD(3, func(h []byte) { copy(h[64:576], path); h[40] = 1 })
-			locator := VHDX(VHDXOptions{Size: 1 << 30, HasParent: true, Edit: func(b []byte) { copy(b[VHDXItems+64:], path) }})
-			old := append(QCOW2v2(1<<30), path...)
-			be.PutUint64(old[8:], 112)
-			be.PutUint32(old[16:], uint32(max(1, len(path))))
-			for _, f := range []CorpusFile{
-				{Name: "qcow2, backing file", Format: "qcow2", Data: Put32(QCOW2Backing(path), 16, uint32(max(1, len(path))))},
-				{Name: "qcow2 of version 2, backing file", Format: "qcow2", Data: old},
-				{Name: "qcow2, data file", Format: "qcow2", Data: QCOW2DataFile(path)},
-				{Name: "qcow2 with data, backing file behind it", Format: "qcow2",
-					Data: append(Put32(Put64(disk, 8, uint64(len(disk))), 16, uint32(max(1, len(path)))), path...)},
-				{Name: "qcow2 with data, data file as well", Format: "qcow2", Data: Put64(disk, 72, 1<<2)},
-				{Name: "VMDK, flat extent", Format: "vmdk", Data: []byte(Descriptor("monolithicFlat", fmt.Sprintf("RW 2048 FLAT \"%s\" 0", quoted)))},
-				{Name: "VMDK, flat extent, embedded", Format: "vmdk", Data: VMDK(short(Descriptor("monolithicFlat", fmt.Sprintf("RW 2048 FLAT \"%s\" 0", quoted))))},
-				{Name: "VMDK, sparse extents", Format: "vmdk", Data: VMDK(short(Descriptor("monolithicSparse", fmt.Sprintf("RW 1024 SPARSE \"%s\"", quoted), `RW 1024 SPARSE "x"`)))},
-				{Name: "VMDK, parent", Format: "vmdk", Data: VMDK(short("# Disk DescriptorFile\nparentFileNameHint=\"" + quoted + "\"\n" + Sparse))},
-				{Name: "VMDK with data, parent", Format: "vmdk", Data: redescribed(stream, "# Disk DescriptorFile\nparentFileNameHint=\""+quoted+"\"\n"+Sparse)},
-				{Name: "VMDK, change tracking", Format: "vmdk", Data: VMDK(short(Sparse + "changeTrackPath=\"" + quoted + "\"\n"))},
-				{Name: "VHD, parent", Format: "vhd", Data: vhd},
-				{Name: "VHD, differencing", Format: "vhd", Data: DynamicVHD(4, func(h []byte) { copy(h[64:576], path) })},
-				{Name: "VHDX, parent", Format: "vhdx", Data: locator},
-				{Name: "qed, backing file", Format: "qed", Data: append([]byte("QED\x00\x00\x00\x01\x00"), path...)},
-			} {
-				f.Name, f.Refers = fmt.Sprintf("%s, path %d", f.Name, i), true
+			for _, f := range References(path) {
+				f.Name = fmt.Sprintf("%s, path %d", f.Name, i)
 				if !yield(f) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// References returns images that name another file, in every way that a format has.
+func References(path string) []CorpusFile {
+	disk, _ := QCOW2Disk(QCOW2Options{})
+	stream := PackedVMDK(Content(16, 4<<10, 0), true)
+	quoted := strings.ReplaceAll(path, "\x00", "") // which ends a descriptor
+	vhd := DynamicVHD(3, func(h []byte) { copy(h[64:576], path); h[40] = 1 })
+	locator := VHDX(VHDXOptions{Size: 1 << 30, HasParent: true, Edit: func(b []byte) { copy(b[VHDXItems+64:], path) }})
+	old := append(QCOW2v2(1<<30), path...)
+	be.PutUint64(old[8:], 112)
+	be.PutUint32(old[16:], uint32(max(1, len(path))))
+	files := []CorpusFile{
+		{Name: "qcow2, backing file", Format: "qcow2", Data: Put32(QCOW2Backing(path), 16, uint32(max(1, len(path))))},
+		{Name: "qcow2 of version 2, backing file", Format: "qcow2", Data: old},
+		{Name: "qcow2, data file", Format: "qcow2", Data: QCOW2DataFile(path)},
+		{Name: "qcow2 with data, backing file behind it", Format: "qcow2",
+			Data: append(Put32(Put64(disk, 8, uint64(len(disk))), 16, uint32(max(1, len(path)))), path...)},
+		{Name: "qcow2 with data, data file as well", Format: "qcow2", Data: Put64(disk, 72, 1<<2)},
+		{Name: "VMDK, flat extent", Format: "vmdk", Data: []byte(Descriptor("monolithicFlat", fmt.Sprintf("RW 2048 FLAT \"%s\" 0", quoted)))},
+		{Name: "VMDK, flat extent, embedded", Format: "vmdk", Data: VMDK(short(Descriptor("monolithicFlat", fmt.Sprintf("RW 2048 FLAT \"%s\" 0", quoted))))},
+		{Name: "VMDK, sparse extents", Format: "vmdk", Data: VMDK(short(Descriptor("monolithicSparse", fmt.Sprintf("RW 1024 SPARSE \"%s\"", quoted), `RW 1024 SPARSE "x"`)))},
+		{Name: "VMDK, parent", Format: "vmdk", Data: VMDK(short("# Disk DescriptorFile\nparentFileNameHint=\"" + quoted + "\"\n" + Sparse))},
+		{Name: "VMDK with data, parent", Format: "vmdk", Data: redescribed(stream, "# Disk DescriptorFile\nparentFileNameHint=\""+quoted+"\"\n"+Sparse)},
+		{Name: "VMDK, change tracking", Format: "vmdk", Data: VMDK(short(Sparse + "changeTrackPath=\"" + quoted + "\"\n"))},
+		{Name: "VHD, parent", Format: "vhd", Data: vhd},
+		{Name: "VHD, differencing", Format: "vhd", Data: DynamicVHD(4, func(h []byte) { copy(h[64:576], path) })},
+		{Name: "VHDX, parent", Format: "vhdx", Data: locator},
+		{Name: "qed, backing file", Format: "qed", Data: append([]byte("QED\x00\x00\x00\x01\x00"), path...)},
+	}
+	for i := range files {
+		files[i].Refers = true
+	}
+	return files
 }
 
 // short cuts a descriptor to what has place.
