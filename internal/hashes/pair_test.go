@@ -6,9 +6,6 @@ import (
 	"crypto/sha512"
 	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 )
 
@@ -100,20 +97,6 @@ func TestOtherPairs(t *testing.T) {
 				t.Errorf("%s = %x, want %x", name, got, want)
 			}
 		}
-	}
-}
-
-func TestAssemblyIsGenerated(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pair_amd64.s")
-	if out, err := exec.Command("go", "run", "generate.go", path).CombinedOutput(); err != nil {
-		t.Fatalf("generate: %v: %s", err, out)
-	}
-	got, err := os.ReadFile("pair_amd64.s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("pair_amd64.s is not what generate.go writes (%v); run go generate", err)
 	}
 }
 
