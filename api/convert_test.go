@@ -31,6 +31,8 @@ type fakeDisk struct {
 	reads  int64         // bytes
 	failAt int64         // 0 for nowhere
 	closed chan struct{} // receives when it is closed, unless nil
+
+	prepare error // of a stream that it becomes
 }
 
 func (d *fakeDisk) Close() error {
@@ -61,6 +63,8 @@ func (d *fakeDisk) DataAt(_ context.Context, off int64) (start, end int64, err e
 type fakeStream struct{ disk *fakeDisk }
 
 const fakeHead = "qcow2:"
+
+func (s fakeStream) Prepare(context.Context) error { return s.disk.prepare }
 
 func (s fakeStream) Size() int64 { return int64(len(fakeHead)) + s.disk.Size() }
 
@@ -128,6 +132,15 @@ func TestConversions(t *testing.T) {
 				t.Errorf("headers %v", head)
 			}
 		})
+	}
+	f.disk.prepare = image.Errorf(image.ErrUnavailable, "Too many.")
+	if res := do(h, request{"GET", "/v2/images/" + string(id) + "/file?format=qcow2", nil, ""}); res.Code != 503 || res.Header().Get("ETag") != "" ||
+		res.Header().Get("Retry-After") == "" {
+		t.Errorf("a conversion that cannot be prepared = %d %v %s", res.Code, res.Header(), res.Body)
+	}
+	unchanged := request{"GET", "/v2/images/" + string(id) + "/file?format=qcow2", header("If-None-Match", `W/"`+hash+`-qcow2"`), ""}
+	if res := do(h, unchanged); res.Code != 304 {
+		t.Errorf("what the client has = %d, after it was prepared", res.Code)
 	}
 	f.disk = nil
 	if res := do(h, request{"GET", "/v2/images/" + string(id) + "/file?format=raw", nil, ""}); res.Code != 415 || res.Header().Get("ETag") != "" {

@@ -38,6 +38,12 @@ func (s *server) downloadData(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+	if data.Stream != nil {
+		if err := data.Stream.Prepare(r.Context()); err != nil {
+			h.Del("ETag")
+			return err
+		}
+	}
 	part, err := requestedPart(r, data, etag)
 	if err != nil {
 		if statusOf(err) == http.StatusRequestedRangeNotSatisfiable {

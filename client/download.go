@@ -202,7 +202,9 @@ func (d *Download) open() error {
 		}
 	}
 	ctx, stalled := watch(d.ctx, d.c.stall)
-	stalled.start()
+	if d.format == "" || d.format == "raw" { // what is converted to others may be complete before the answer begins
+		stalled.start()
+	}
 	resp, err := d.c.send(ctx, r, nil, 0)
 	stalled.stop()
 	if err == nil {

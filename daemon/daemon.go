@@ -147,6 +147,10 @@ func (d *daemon) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	converter, err := d.openConverter()
+	if err != nil {
+		return err
+	}
 	if err := d.openEvents(); err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func (d *daemon) open(ctx context.Context) error {
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota, Locations: d.cfg.Images.LocationQuota}, Quotas: quotas,
-		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports,
+		TrashInUse: d.cfg.Images.DeleteInUse == "trash", Policy: rules, Protections: protections, Signatures: signatures, Import: imports, Converter: converter,
 		Locations: imageservice.LocationConfig{Edit: d.cfg.API.ShowLocations, Verify: d.cfg.Images.SecureHash}, Logger: d.log}
 	if d.eventLog != nil {
 		service.Events = d.eventLog

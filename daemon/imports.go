@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/importer"
 	"github.com/vitrine-image/vitrine/internal/outbound"
+	"github.com/vitrine-image/vitrine/internal/qemuimg"
 )
 
 // ImportConfig is the section [import].
@@ -32,6 +32,9 @@ type ImportConfig struct {
 	OutputFormat    string            `toml:"output_format"`
 	ConvertMemory   Size              `toml:"convert_memory"`
 	ConvertTimeout  Duration          `toml:"convert_timeout"`
+	ConvertSpace    Size              `toml:"convert_space"`
+	ConvertAtOnce   int               `toml:"convert_at_once"`
+	QemuImgUser     string            `toml:"qemu_img_user"` // "" for nobody
 	Inject          map[string]string `toml:"inject"`
 	IgnoreUserRoles []string          `toml:"ignore_user_roles"`
 }
@@ -54,7 +57,7 @@ type OutgoingConfig struct {
 
 func defaultImport() ImportConfig {
 	return ImportConfig{Methods: importMethods(), Workers: 4, KeepTask: 48 * Hour, MaxRatio: 2000, OutputFormat: "raw",
-		ConvertMemory: 1 << 30, ConvertTimeout: Hour, IgnoreUserRoles: []string{"admin"}}
+		ConvertMemory: 1 << 30, ConvertTimeout: Hour, ConvertSpace: 64 << 30, ConvertAtOnce: 2, IgnoreUserRoles: []string{"admin"}}
 }
 
 func defaultOutgoing() OutgoingConfig {
@@ -97,10 +100,12 @@ func (cfg *Config) checkImport() error {
 	positive(fail, "import.max_ratio", cfg.Import.MaxRatio)
 	positive(fail, "import.convert_memory", cfg.Import.ConvertMemory)
 	positive(fail, "import.convert_timeout", cfg.Import.ConvertTimeout)
+	positive(fail, "import.convert_space", cfg.Import.ConvertSpace)
+	positive(fail, "import.convert_at_once", cfg.Import.ConvertAtOnce)
 	for _, name := range cfg.Import.Plugins {
 		oneOf(fail, "import.plugins", name, importer.Plugins()...)
 	}
-	oneOf(fail, "import.output_format", cfg.Import.OutputFormat, importer.OutputFormats...)
+	oneOf(fail, "import.output_format", cfg.Import.OutputFormat, imageservice.Targets()...)
 	for name := range cfg.Import.Inject {
 		if image.IsBookkeeping(name) {
 			fail("import.inject: %q is the server's own", name)
@@ -180,23 +185,31 @@ func (d *download) Close() error {
 	return err
 }
 
+// openConverter returns what writes disks in other formats, for imports and downloads. What an import needs must be there.
+func (d *daemon) openConverter() (*qemuimg.Converter, error) {
+	c := d.cfg.Import
+	dir := filepath.Join(d.cfg.Data, "import")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	converter, err := qemuimg.New(qemuimg.Config{Dir: dir, Scratch: int64(c.ConvertSpace), AtOnce: int64(c.ConvertAtOnce), Memory: int64(c.ConvertMemory),
+		Timeout: time.Duration(c.ConvertTimeout), User: c.QemuImgUser, Logger: d.log})
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(c.Plugins, importer.Conversion) && slices.Contains(qemuimg.Formats(), c.OutputFormat) {
+		if err := converter.Check(c.OutputFormat); err != nil {
+			return nil, fmt.Errorf("import.output_format: %w", err)
+		}
+	}
+	return converter, nil
+}
+
 // importer carries out what the service accepts.
 func (d *daemon) importer() (*importer.Importer, error) {
 	c := d.cfg.Import
 	plugins := importer.PluginConfig{Enabled: c.Plugins, MaxRatio: c.MaxRatio, OutputFormat: c.OutputFormat, Inject: c.Inject,
-		IgnoreRoles: c.IgnoreUserRoles,
-		Convert: importer.Convert{WorkDir: filepath.Join(d.cfg.Data, "import"), Memory: int64(c.ConvertMemory),
-			Timeout: time.Duration(c.ConvertTimeout), Rules: d.cfg.Images.rules()}}
-	if slices.Contains(c.Plugins, importer.Conversion) {
-		if err := os.MkdirAll(plugins.Convert.WorkDir, 0o750); err != nil {
-			return nil, err
-		}
-		for _, program := range []string{"qemu-img", "prlimit"} {
-			if _, err := exec.LookPath(program); err != nil {
-				return nil, fmt.Errorf("import.plugins: %s needs %s: %w", importer.Conversion, program, err)
-			}
-		}
-	}
+		IgnoreRoles: c.IgnoreUserRoles, Rules: d.cfg.Images.rules()}
 	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Remote: region{d.cfg.Outgoing.CAFile}, Workers: c.Workers, Plugins: plugins,
 		MaxSize: int64(d.cfg.Images.SizeCap), Retries: d.cfg.Images.HTTPRetries, Logger: d.log})
 }

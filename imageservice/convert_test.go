@@ -11,6 +11,8 @@ import (
 	"github.com/vitrine-image/vitrine/diskformat/formattest"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/internal/qemuimg"
+	"github.com/vitrine-image/vitrine/internal/testservers"
 	"github.com/vitrine-image/vitrine/metadata"
 )
 
@@ -23,6 +25,9 @@ func convertAll(ctx context.Context, s session, id image.ID, format string) erro
 	defer data.Reader.Close()
 	if data.Stream == nil {
 		_, err := data.Reader.ReadAt(ctx, make([]byte, min(data.Reader.Size(), mega)), 0)
+		return err
+	}
+	if err := data.Stream.Prepare(ctx); err != nil {
 		return err
 	}
 	var count counter
@@ -105,6 +110,48 @@ func TestManyConversions(t *testing.T) {
 	}
 	if err := convertAll(t.Context(), s, img.ID, "qcow2"); err != nil {
 		t.Errorf("a conversion after them: %v", err)
+	}
+}
+
+// TestConversionsByQemuImg are made before the first byte, one at a time here, and are gone afterwards.
+func TestConversionsByQemuImg(t *testing.T) {
+	testservers.Require(t, "qemu")
+	converter, err := qemuimg.New(qemuimg.Config{Dir: t.TempDir(), Scratch: 2 * (64<<20 + 8<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := session{openWithStore(t, imageservice.Config{Converter: converter}).As(admin)}
+	img := active(t, s, "disk", "data")
+	for range 20 {
+		for _, format := range qemuimg.Formats() {
+			if err := convertAll(t.Context(), s, img.ID, format); err != nil {
+				t.Fatalf("%s: %v", format, err)
+			}
+		}
+	}
+	var busy bool
+	for range 20 { // those that nobody fetches keep their room
+		data, err := s.Open(t.Context(), img.ID, imageservice.OpenOptions{Format: "vhdx"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer data.Reader.Close()
+		if err := data.Stream.Prepare(t.Context()); errors.Is(err, image.ErrUnavailable) {
+			busy = true
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !busy {
+		t.Error("there is room for any number of conversions")
+	}
+	none := session{open(t, t.TempDir(), nil).As(admin)}
+	img = active(t, none, "disk", "data")
+	if err := convertAll(t.Context(), none, img.ID, "vmdk"); !errors.Is(err, image.ErrUnsupportedContent) {
+		t.Errorf("vmdk of a server that does not convert to it: %v", err)
+	}
+	if err := convertAll(t.Context(), none, img.ID, "iso"); !errors.Is(err, image.ErrInvalid) {
+		t.Errorf("iso: %v", err)
 	}
 }
 

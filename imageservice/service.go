@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
+	"github.com/vitrine-image/vitrine/internal/qemuimg"
 	"github.com/vitrine-image/vitrine/internal/signature"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/policy"
@@ -56,11 +57,12 @@ type Config struct {
 	TrashInUse bool
 	Import     ImportConfig
 	Locations  LocationConfig
-	Tables     *diskformat.Cache // of the images that are open as disks; nil for one of DefaultTableCache
-	Events     EventLog          // nil for none
-	Audit      AuditLog          // nil for none
-	Logger     *slog.Logger      // nil discards
-	Now        func() time.Time  // nil is time.Now
+	Tables     *diskformat.Cache  // of the images that are open as disks; nil for one of DefaultTableCache
+	Converter  *qemuimg.Converter // to formats that are not made while they are sent, and of imports; nil for none
+	Events     EventLog           // nil for none
+	Audit      AuditLog           // nil for none
+	Logger     *slog.Logger       // nil discards
+	Now        func() time.Time   // nil is time.Now
 }
 
 // A Service knows the verbs. It is safe for concurrent use.
@@ -84,6 +86,7 @@ type Service struct {
 	holds       *holds
 	cloning     *cloning
 	conversions *semaphore.Weighted // their memory in bytes
+	converter   *qemuimg.Converter  // nil for none
 	imports     ImportConfig
 	locations   LocationConfig
 	tasks       *running
@@ -119,7 +122,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
 		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, tables: cfg.Tables, events: cfg.Events, audit: cfg.Audit,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
-		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), conversions: semaphore.NewWeighted(conversionMemory),
+		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), conversions: semaphore.NewWeighted(conversionMemory), converter: cfg.Converter,
 		uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	s.holds = newHolds(s.wakeSweeps)
 	s.whileOpen, s.stopMeasuring = context.WithCancel(context.Background())

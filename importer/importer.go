@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
+	"github.com/vitrine-image/vitrine/internal/qemuimg"
 )
 
 // Images is what an importer needs of the service; *imageservice.Service has it.
@@ -31,6 +32,7 @@ type Images interface {
 
 	ImportedImage(ctx context.Context, task *image.Task) (*image.Image, error)
 	OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error)
+	ConvertStaged(ctx context.Context, img *image.Image, format string) (*qemuimg.File, error)
 	OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error)
 	Judged(img *image.Image) bool
 	Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, store string, req ingest.Request) error

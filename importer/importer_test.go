@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 	"github.com/vitrine-image/vitrine/ingest"
 	"github.com/vitrine-image/vitrine/internal/outbound"
+	"github.com/vitrine-image/vitrine/internal/qemuimg"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadata/faultdb"
@@ -90,8 +91,12 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	converter, err := qemuimg.New(qemuimg.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	limits := &quota{imageservice.NoQuota}
-	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits,
+	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits, Converter: converter,
 		Signatures: signaturetest.Verifier(t, signaturetest.Default()),
 		Import:     imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther},
 		Locations:  imageservice.LocationConfig{Edit: true, Verify: true}})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -61,7 +62,7 @@ func (j *job) formatInOVA(ctx context.Context, r imagestore.Reader, disk *ova.Di
 	if err != nil {
 		return "", err
 	}
-	inspector := diskformat.NewInspector(j.plugins.Convert.Rules)
+	inspector := diskformat.NewInspector(j.plugins.Rules)
 	if _, err := io.CopyBuffer(inspector, j.progress(ctx, body), make([]byte, 1<<20)); err != nil {
 		return "", err
 	}
@@ -77,10 +78,10 @@ func (j *job) formatInOVA(ctx context.Context, r imagestore.Reader, disk *ova.Di
 	if format == diskformat.GPT {
 		format = diskformat.Raw
 	}
-	if _, known := qemuNames[format]; !known {
+	if !slices.Contains(convertible, format) {
 		return "", image.Errorf(image.ErrUnsupportedContent, "The disk in the OVA is %s, which is no disk of a machine.", format)
 	}
-	if err := j.plugins.Convert.Rules.Check(diskformat.Declaration{DiskFormat: format, ContainerFormat: "bare"}, info); err != nil {
+	if err := j.plugins.Rules.Check(diskformat.Declaration{DiskFormat: format, ContainerFormat: "bare"}, info); err != nil {
 		return "", image.Errorf(image.ErrUnsupportedContent, "The disk in the OVA cannot be stored: %v", err)
 	}
 	return format, nil

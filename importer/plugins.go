@@ -21,7 +21,7 @@ import (
 const (
 	Decompression = "image_decompression"   // of one file packed with gzip, bzip2, xz, zstd, lz4 or zip
 	Extraction    = "ovf_process"           // of the only disk of an OVA
-	Conversion    = "image_conversion"      // to one disk format, by qemu-img
+	Conversion    = "image_conversion"      // to one disk format
 	Injection     = "inject_image_metadata" // of properties
 )
 
@@ -35,15 +35,12 @@ type PluginConfig struct {
 	MaxRatio int64 // how many times as large as packed data what is in it may be, beyond the first GiB; 0 for 2000
 	free     int64 // how much may come out of however little; 0 for that GiB
 
-	OutputFormat string // of conversion, "" for raw
-	Convert      Convert
+	OutputFormat string           // of conversion, "" for raw
+	Rules        diskformat.Rules // by which data is judged before
 
 	Inject      map[string]string // properties to add
 	IgnoreRoles []string          // to whose images none are added
 }
-
-// OutputFormats are those to which images can be converted.
-var OutputFormats = []string{"raw", "qcow2", "vmdk"}
 
 func (c *PluginConfig) check() error {
 	for _, name := range c.Enabled {
@@ -54,7 +51,7 @@ func (c *PluginConfig) check() error {
 	if c.OutputFormat == "" {
 		c.OutputFormat = diskformat.Raw
 	}
-	if !slices.Contains(OutputFormats, c.OutputFormat) {
+	if !slices.Contains(convertible, c.OutputFormat) {
 		return fmt.Errorf("importer: images cannot be converted to %q", c.OutputFormat)
 	}
 	c.MaxRatio, c.free = cmp.Or(c.MaxRatio, 2000), cmp.Or(c.free, 1<<30)

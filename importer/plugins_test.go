@@ -4,9 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	stdgzip "compress/gzip"
-	"context"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"io"
 	"net/http"
@@ -23,6 +21,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/internal/signature/signaturetest"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 )
@@ -294,7 +293,6 @@ func TestPackedTwice(t *testing.T) {
 // plugins sets what the importer of a lab does with data.
 func (l *lab) usePlugins(cfg PluginConfig) {
 	l.t.Helper()
-	cfg.Convert.WorkDir = l.t.TempDir()
 	imp, err := New(Config{Images: l.svc, Outgoing: l.imp.outgoing, MaxSize: 64 << 20, Plugins: cfg})
 	if err != nil {
 		l.t.Fatal(err)
@@ -400,7 +398,35 @@ func TestConversion(t *testing.T) {
 	}
 }
 
-// TestConversionRefuses lets qemu-img see nothing that is not what was declared, or that refers to other files.
+// TestConversionTargets brings an image to each format, which reads as the same disk.
+func TestConversionTargets(t *testing.T) {
+	for _, format := range convertible {
+		t.Run(format, func(t *testing.T) {
+			l := start(t)
+			l.usePlugins(PluginConfig{Enabled: []string{Conversion}, OutputFormat: format})
+			from := "vmdk"
+			if format == from {
+				from = "vhdx"
+			}
+			id := l.createAs(from, "bare")
+			if err := l.Stage(t.Context(), id, upload(qemuImage(t, from))); err != nil {
+				t.Fatal(err)
+			}
+			l.do(id, image.Import{Method: image.ImportStaged})
+			data, err := l.Open(t.Context(), id, imageservice.OpenOptions{Format: "raw"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer data.Reader.Close()
+			got := make([]byte, data.Reader.Size())
+			if _, err := data.Reader.ReadAt(t.Context(), got, 0); err != nil && err != io.EOF || !bytes.Equal(got, disk()) || data.Image.DiskFormat != format {
+				t.Errorf("%s: %d bytes of another disk, %v", data.Image.DiskFormat, len(got), err)
+			}
+		})
+	}
+}
+
+// TestConversionRefuses converts nothing that is not what was declared, or that refers to other files.
 func TestConversionRefuses(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("a secret of the host"), 0o600); err != nil {
@@ -454,32 +480,6 @@ func create(t *testing.T, args ...string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// TestJail ends a program that takes more than it may.
-func TestJail(t *testing.T) {
-	imp := start(t).imp
-	for _, tt := range []struct {
-		name string
-		args []string
-	}{
-		{"memory", []string{"--as=67108864", "dd", "if=/dev/zero", "of=/dev/null", "bs=256M", "count=1"}},
-		{"file size", []string{"--fsize=1000", "dd", "if=/dev/zero", "of=/proc/self/fd/3", "bs=2000", "count=2"}},
-	} {
-		f, err := os.CreateTemp(t.TempDir(), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := runJailed(t.Context(), imp.log, tt.args, f); err == nil {
-			t.Errorf("%s: the program succeeded", tt.name)
-		}
-	}
-	ctx, stop := context.WithTimeout(t.Context(), 50_000_000)
-	defer stop()
-	if err := runJailed(ctx, imp.log, []string{"--core=0", "sleep", "1000"}); !errors.Is(err, image.ErrTooLarge) {
-		t.Errorf("a program that takes too long = %v, want %v", err, image.ErrTooLarge)
-	}
 }
 
 func serveBytes(t *testing.T, b []byte) string {

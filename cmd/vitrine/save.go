@@ -32,8 +32,9 @@ func saveCommand(a *app) *cobra.Command {
 			"--continue can go on from there. Runs of zeros become holes. What goes to standard output is verified as well, but\n" +
 			"it is out by then: look at the exit status.\n" +
 			"--format has the server convert the disk in the image. There is no hash to verify a conversion by, and --continue does not go\n" +
-			"on with one. Of a disk that is converted to raw and saved to a file, only what holds data is sent, in several parts at a time;\n" +
-			"--sparse saves the data of any image so.",
+			"on with one; for formats other than raw and qcow2 it needs qemu-img, and the first byte comes when all are made. Of a disk\n" +
+			"that is converted to raw and saved to a file, only what holds data is sent, in several parts at a time; --sparse saves the\n" +
+			"data of any image so.",
 		Example: "  vitrine image save --file debian-12.qcow2 debian-12\n" +
 			"  vitrine image save --format raw --file debian-12.raw debian-12\n" +
 			"  vitrine image save debian-12 | ssh elsewhere 'cat > debian-12.qcow2'",
@@ -43,8 +44,8 @@ func saveCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&s.file, "file", "-", "`FILE` to write, - for standard output")
 	cmd.Flags().BoolVar(&s.force, "force", false, "overwrite the file if there is one")
-	cmd.Flags().StringVar(&s.format, "format", "", "convert the disk to `FORMAT`: raw or qcow2")
-	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"raw", "qcow2"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&s.format, "format", "", "convert the disk to `FORMAT`: raw, qcow2, vdi, vhd, vhdx or vmdk")
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"raw", "qcow2", "vdi", "vhd", "vhdx", "vmdk"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().BoolVar(&s.sparse, "sparse", false, "let the server send only what holds data")
 	cmd.Flags().BoolVar(&s.goOn, "continue", false, "go on with what an earlier run has kept")
 	return cmd
