@@ -239,6 +239,10 @@ const (
 	parallelFrom  = 64 << 10 // bytes
 )
 
+// helpers are the goroutines that do pieces of somebody else's read, of any disk. With many reads at once there is nothing for
+// more of them to do, and each holds a buffer.
+var helpers = make(chan struct{}, 32)
+
 // A piece is a part of a read that is done at once.
 type piece struct {
 	run
@@ -321,8 +325,16 @@ func (d *Disk) finishParallel(ctx context.Context, p []byte, pieces []piece, n i
 		}
 	}
 	var others sync.WaitGroup
+	help := func() {
+		defer func() { <-helpers }()
+		work()
+	}
 	for range min(parallelReads, len(pieces)) - 1 {
-		others.Go(work)
+		select {
+		case helpers <- struct{}{}:
+			others.Go(help)
+		default:
+		}
 	}
 	work()
 	others.Wait()

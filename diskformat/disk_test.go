@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/diskformat/formattest"
@@ -134,6 +136,69 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := Open(t.Context(), bytesSource("text"), ISO, NewCache(1<<20)); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("Open of an ISO image = %v", err)
 	}
+}
+
+// backwards is the layout of a disk whose blocks stand in the file in the opposite order.
+type backwards struct{ block, size int64 }
+
+func (b backwards) find(_ context.Context, off, n int64) (run, error) {
+	within := off % b.block
+	return run{n: min(n, b.block-within), kind: runStored, at: b.size - b.block - (off - within) + within}, nil
+}
+
+// A busySource knows how many reads it has at once. They wait until there are enough.
+type busySource struct {
+	bytesSource
+	now, most atomic.Int32
+	enough    int32
+	once      sync.Once
+	reached   chan struct{} // closed then
+}
+
+func (s *busySource) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	now := s.now.Add(1)
+	defer s.now.Add(-1)
+	for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
+	}
+	if now >= s.enough {
+		s.once.Do(func() { close(s.reached) })
+	}
+	<-s.reached
+	return s.bytesSource.ReadAt(ctx, p, off)
+}
+
+// TestHelpers do pieces of a read at the same time, unless all of them have something to do.
+func TestHelpers(t *testing.T) {
+	data := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{}).Read(data)
+	want := make([]byte, 0, len(data))
+	const block = 128 << 10
+	for at := len(data); at > 0; at -= block {
+		want = append(want, data[at-block:at]...)
+	}
+	read := func(atOnce int32) {
+		t.Helper()
+		src := &busySource{bytesSource: data, enough: atOnce, reached: make(chan struct{})}
+		d := &Disk{&file{src, NewCache(1), 1}, backwards{block, int64(len(data))}, int64(len(data))}
+		got := make([]byte, len(data))
+		if n, err := d.ReadAt(t.Context(), got, 0); n != len(data) || err != nil || !bytes.Equal(got, want) {
+			t.Errorf("ReadAt = %d, %v, equal: %v", n, err, bytes.Equal(got, want))
+		}
+		if most := src.most.Load(); most != atOnce {
+			t.Errorf("%d reads at once, want %d", most, atOnce)
+		}
+	}
+	read(parallelReads)
+	for range cap(helpers) {
+		helpers <- struct{}{}
+	}
+	read(1)
+	<-helpers
+	read(2)
+	for range cap(helpers) - 1 {
+		<-helpers
+	}
+	read(parallelReads)
 }
 
 // checkDisk compares what a disk reads with what it must, at random places, and its extents with the data.
