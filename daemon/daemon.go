@@ -58,6 +58,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
 	defer func() { err = errors.Join(err, d.close()) }()
 	d.catchSignals()
+	boundGarbage()
 	listeners, err := d.listen(ctx) // before anything is made that a wrong address would leave behind
 	if err != nil {
 		return err
