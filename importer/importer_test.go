@@ -97,6 +97,7 @@ func newLab(t *testing.T, db metadata.DB, dir string, wrap wrapper) *lab {
 	}
 	limits := &quota{imageservice.NoQuota}
 	svc, err := imageservice.New(imageservice.Config{DB: db, Stores: stores, Ingest: in, Instance: string(image.NewID()), Quotas: limits, Converter: converter,
+		Formats:    image.Formats{Disk: append([]string{"gpt", "luks", "qed", "bochs", "cloop"}, image.DiskFormats...)},
 		Signatures: signaturetest.Verifier(t, signaturetest.Default()),
 		Import:     imageservice.ImportConfig{Methods: image.ImportMethods(), CheckURL: outgoing.Check, FindRegion: findOther},
 		Locations:  imageservice.LocationConfig{Edit: true, Verify: true}})
