@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,7 @@ type ImportConfig struct {
 	Plugins         []string          `toml:"plugins"` // of importer.Plugins, in their order
 	MaxRatio        int64             `toml:"max_ratio"`
 	OutputFormat    string            `toml:"output_format"`
+	StoreFormats    map[string]string `toml:"store_formats"` // in place of it, by the ids of stores
 	ConvertMemory   Size              `toml:"convert_memory"`
 	ConvertTimeout  Duration          `toml:"convert_timeout"`
 	ConvertSpace    Size              `toml:"convert_space"`
@@ -105,7 +107,14 @@ func (cfg *Config) checkImport() error {
 	for _, name := range cfg.Import.Plugins {
 		oneOf(fail, "import.plugins", name, importer.Plugins()...)
 	}
-	oneOf(fail, "import.output_format", cfg.Import.OutputFormat, imageservice.Targets()...)
+	targets := append(imageservice.Targets(), anyFormat)
+	oneOf(fail, "import.output_format", cfg.Import.OutputFormat, targets...)
+	for _, store := range slices.Sorted(maps.Keys(cfg.Import.StoreFormats)) {
+		oneOf(fail, "import.store_formats."+store, cfg.Import.StoreFormats[store], targets...)
+		if _, known := cfg.Stores[store]; !known {
+			fail("import.store_formats: there is no store %q", store)
+		}
+	}
 	for name := range cfg.Import.Inject {
 		if image.IsBookkeeping(name) {
 			fail("import.inject: %q is the server's own", name)
@@ -120,6 +129,24 @@ func (cfg *Config) checkImport() error {
 	return errors.Join(wrong...)
 }
 
+// anyFormat is said of disks that stay as they are.
+const anyFormat = "any"
+
+// formats returns to what disks are converted, nil if they are not.
+func (c *ImportConfig) formats() image.StoreFormats {
+	if !slices.Contains(c.Plugins, importer.Conversion) {
+		return nil
+	}
+	formats := image.StoreFormats{"": c.OutputFormat}
+	maps.Copy(formats, c.StoreFormats)
+	for store, format := range formats {
+		if format == anyFormat {
+			formats[store] = ""
+		}
+	}
+	return formats
+}
+
 // openImports returns what the service needs to know of imports. Its client is closed with the daemon.
 func (d *daemon) openImports() (imageservice.ImportConfig, error) {
 	client, err := d.cfg.Outgoing.open(d.log)
@@ -128,7 +155,8 @@ func (d *daemon) openImports() (imageservice.ImportConfig, error) {
 	}
 	d.outgoing = client
 	d.onClose(func() error { client.Close(); return nil })
-	return imageservice.ImportConfig{Methods: d.cfg.Import.Methods, CheckURL: client.Check, FindRegion: d.findRegion, KeepTasks: time.Duration(d.cfg.Import.KeepTask)}, nil
+	return imageservice.ImportConfig{Methods: d.cfg.Import.Methods, CheckURL: client.Check, FindRegion: d.findRegion,
+		Formats: d.cfg.Import.formats(), KeepTasks: time.Duration(d.cfg.Import.KeepTask)}, nil
 }
 
 // findRegion asks the catalog of the caller's token for the Image API of another region.
@@ -197,9 +225,11 @@ func (d *daemon) openConverter() (*qemuimg.Converter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(c.Plugins, importer.Conversion) && slices.Contains(qemuimg.Formats(), c.OutputFormat) {
-		if err := converter.Check(c.OutputFormat); err != nil {
-			return nil, fmt.Errorf("import.output_format: %w", err)
+	for _, format := range c.formats() {
+		if slices.Contains(qemuimg.Formats(), format) {
+			if err := converter.Check(format); err != nil {
+				return nil, fmt.Errorf("import.output_format: %w", err)
+			}
 		}
 	}
 	return converter, nil
@@ -208,7 +238,7 @@ func (d *daemon) openConverter() (*qemuimg.Converter, error) {
 // importer carries out what the service accepts.
 func (d *daemon) importer() (*importer.Importer, error) {
 	c := d.cfg.Import
-	plugins := importer.PluginConfig{Enabled: c.Plugins, MaxRatio: c.MaxRatio, OutputFormat: c.OutputFormat, Inject: c.Inject,
+	plugins := importer.PluginConfig{Enabled: c.Plugins, MaxRatio: c.MaxRatio, Formats: c.formats(), Inject: c.Inject,
 		IgnoreRoles: c.IgnoreUserRoles, Rules: d.cfg.Images.rules()}
 	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Remote: region{d.cfg.Outgoing.CAFile}, Workers: c.Workers, Plugins: plugins,
 		MaxSize: int64(d.cfg.Images.SizeCap), Retries: d.cfg.Images.HTTPRetries, Logger: d.log})

@@ -74,6 +74,11 @@ func TestImportConfig(t *testing.T) {
 		{func(c *Config) { c.Import.Plugins = []string{"x"} }, "import.plugins"},
 		{func(c *Config) { c.Import.OutputFormat = "iso" }, "import.output_format"},
 		{func(c *Config) { c.Import.OutputFormat = "vhd" }, ""},
+		{func(c *Config) {
+			c.Import.OutputFormat, c.Import.StoreFormats = "any", map[string]string{"local": "raw"}
+		}, ""},
+		{func(c *Config) { c.Import.StoreFormats = map[string]string{"local": "iso"} }, "import.store_formats.local"},
+		{func(c *Config) { c.Import.StoreFormats = map[string]string{"ceph": "raw"} }, `import.store_formats: there is no store "ceph"`},
 		{func(c *Config) { c.Import.ConvertSpace = 0 }, "import.convert_space"},
 		{func(c *Config) { c.Import.ConvertAtOnce = 0 }, "import.convert_at_once"},
 		{func(c *Config) { c.Import.Inject = map[string]string{"os_glance_x": "y"} }, "import.inject"},

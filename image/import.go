@@ -47,6 +47,34 @@ type Import struct {
 	AllowFailure bool
 }
 
+// StoreFormats say in which disk format imports bring disks into which store, "" standing for every store that is not named. Where
+// nothing is said, disks stay as they are.
+type StoreFormats map[string]string
+
+// Of returns the format for all of the stores, "" for any. Error: ErrInvalid when they want several, since an image has one.
+func (f StoreFormats) Of(stores []string) (format string, err error) {
+	var first string
+	for _, store := range stores {
+		wants := f.Wants(store)
+		if format != "" && wants != "" && wants != format {
+			return "", Errorf(ErrInvalid, "Store %q takes disks as %s and store %q as %s: an image has one format. Import it into one of them, and copy it into the other.",
+				first, format, store, wants)
+		}
+		if format == "" {
+			first, format = store, wants
+		}
+	}
+	return format, nil
+}
+
+// Wants returns the format for a store, "" for any.
+func (f StoreFormats) Wants(store string) string {
+	if format, named := f[store]; named {
+		return format
+	}
+	return f[""]
+}
+
 // An ImportPlan is what an importer needs to carry an import out, and to take it up again: the State of its task.
 type ImportPlan struct {
 	Method       string   `json:"method"`

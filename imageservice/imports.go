@@ -28,7 +28,7 @@ const (
 // Errors, in the order in which they are looked for: image.ErrInvalid for a method that is not enabled; image.ErrNotFound;
 // image.ErrConflict when the image's status or formats do not allow the method; image.ErrForbidden; image.ErrConflict while
 // another import is under way, and for an unknown store; image.ErrInvalid for stores that cannot take the data, and for a URL
-// that is refused; image.ErrInvalid and image.ErrUnavailable for a signature that cannot be verified; image.ErrTooLarge over a quota.
+// that is refused, and for stores that want disks in several formats; image.ErrInvalid and image.ErrUnavailable for a signature that cannot be verified; image.ErrTooLarge over a quota.
 func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) (err error) {
 	defer s.record(ctx, onImage(events.Import, id), &err)
 	if !slices.Contains(s.svc.imports.Methods, imp.Method) {
@@ -60,6 +60,11 @@ func (s *Session) Import(ctx context.Context, id image.ID, imp image.Import) (er
 		stores, err := s.svc.storesFor(imp, seen)
 		if err != nil {
 			return err
+		}
+		if imp.Method != image.ImportCopy && (seen.HasRawView() || seen.ContainerFormat == "ova") {
+			if _, err := s.svc.imports.Formats.Of(stores); err != nil {
+				return err
+			}
 		}
 		from, err := s.sourceOf(ctx, imp)
 		if err != nil || len(stores) == 0 {

@@ -28,7 +28,7 @@ func TestImportRefuses(t *testing.T) {
 	staging := openFiles(t, imagestore.Staging, dir+"/3")
 	svc := openWith(t, imageservice.Config{DB: db, Import: imageservice.ImportConfig{
 		Methods:  []string{image.ImportStaged, image.ImportURL, image.ImportCopy},
-		CheckURL: refuseBad}},
+		CheckURL: refuseBad, Formats: image.StoreFormats{"": "raw", "second": "qcow2"}}},
 		imagestore.Entry{ID: "local", Store: local, Default: true}, imagestore.Entry{ID: "second", Store: second},
 		imagestore.Entry{ID: "web", Store: struct{ imagestore.Store }{local}}, imagestore.Entry{ID: imagestore.Staging, Store: staging})
 	s := session{svc.As(admin)}
@@ -78,6 +78,8 @@ func TestImportRefuses(t *testing.T) {
 		{"the staging area", s.Session, plain, with(web, func(i *image.Import) { i.Store = imagestore.Staging }), image.ErrConflict, "no store"},
 		{"a store that only reads", s.Session, plain, with(web, func(i *image.Import) { i.Stores = []string{"web"} }), image.ErrInvalid, "takes no new data"},
 		{"a store that has it", s.Session, stored, image.Import{Method: image.ImportCopy}, image.ErrInvalid, "already present"},
+		{"stores with formats of their own, and a bad URL", s.Session, plain, image.Import{Method: image.ImportURL, URL: "bad", AllStores: true}, image.ErrInvalid,
+			`Store "local" takes disks as raw and store "second" as qcow2`},
 		{"a bad URL", s.Session, plain, image.Import{Method: image.ImportURL, URL: "bad"}, image.ErrInvalid, "The URL is bad."},
 	} {
 		err := tt.s.Import(t.Context(), tt.id, tt.imp)

@@ -25,7 +25,8 @@ type ImportConfig struct {
 	// FindRegion returns where the Image API of another region is; needed for image.ImportDownload. Errors: image.ErrInvalid
 	// when there is none, image.ErrUnavailable.
 	FindRegion func(ctx context.Context, caller image.Caller, region, iface string) (url string, err error)
-	KeepTasks  time.Duration // how long a task is kept that has ended, 0 for two days
+	Formats    image.StoreFormats // to which disks are converted
+	KeepTasks  time.Duration      // how long a task is kept that has ended, 0 for two days
 }
 
 func (c *ImportConfig) keepTasks() time.Duration { return cmp.Or(c.KeepTasks, 48*time.Hour) }

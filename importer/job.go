@@ -128,7 +128,7 @@ func (j *job) outcome(ctx context.Context, err error) (failed bool, message stri
 		}
 	}
 	if len(texts) == 0 {
-		return false, copied(j.copied)
+		return false, copied(j.copied) + j.unconverted(img)
 	}
 	return failed, strings.Join(slices.Compact(texts), " ")
 }

@@ -35,8 +35,8 @@ type PluginConfig struct {
 	MaxRatio int64 // how many times as large as packed data what is in it may be, beyond the first GiB; 0 for 2000
 	free     int64 // how much may come out of however little; 0 for that GiB
 
-	OutputFormat string           // of conversion, "" for raw
-	Rules        diskformat.Rules // by which data is judged before
+	Formats image.StoreFormats // of conversion, nil for raw in every store
+	Rules   diskformat.Rules   // by which data is judged before
 
 	Inject      map[string]string // properties to add
 	IgnoreRoles []string          // to whose images none are added
@@ -48,11 +48,13 @@ func (c *PluginConfig) check() error {
 			return fmt.Errorf("importer: there is no plugin %q", name)
 		}
 	}
-	if c.OutputFormat == "" {
-		c.OutputFormat = diskformat.Raw
+	if c.Formats == nil {
+		c.Formats = image.StoreFormats{"": diskformat.Raw}
 	}
-	if !slices.Contains(convertible, c.OutputFormat) {
-		return fmt.Errorf("importer: images cannot be converted to %q", c.OutputFormat)
+	for _, format := range c.Formats {
+		if format != "" && !slices.Contains(convertible, format) {
+			return fmt.Errorf("importer: images cannot be converted to %q", format)
+		}
 	}
 	c.MaxRatio, c.free = cmp.Or(c.MaxRatio, 2000), cmp.Or(c.free, 1<<30)
 	for name := range c.Inject {
@@ -66,9 +68,13 @@ func (c *PluginConfig) check() error {
 // changes reports whether a plugin works on data that has not been staged yet, and returns all of the data again, whose beginning
 // it may have looked at.
 func (j *job) changes(img *image.Image, src io.Reader) (bool, io.Reader) {
-	if slices.Contains(j.plugins.Enabled, Conversion) && j.converts(img) ||
-		slices.Contains(j.plugins.Enabled, Extraction) && img.ContainerFormat == ovaContainer {
+	if slices.Contains(j.plugins.Enabled, Extraction) && img.ContainerFormat == ovaContainer {
 		return true, src
+	}
+	if slices.Contains(j.plugins.Enabled, Conversion) {
+		if target, err := j.target(img); target != "" || err != nil {
+			return true, src
+		}
 	}
 	if !slices.Contains(j.plugins.Enabled, Decompression) || img.ContainerFormat == "compressed" {
 		return false, src

@@ -403,7 +403,7 @@ func TestConversionTargets(t *testing.T) {
 	for _, format := range convertible {
 		t.Run(format, func(t *testing.T) {
 			l := start(t)
-			l.usePlugins(PluginConfig{Enabled: []string{Conversion}, OutputFormat: format})
+			l.usePlugins(PluginConfig{Enabled: []string{Conversion}, Formats: image.StoreFormats{"": format}})
 			from := "vmdk"
 			if format == from {
 				from = "vhdx"
@@ -423,6 +423,43 @@ func TestConversionTargets(t *testing.T) {
 				t.Errorf("%s: %d bytes of another disk, %v", data.Image.DiskFormat, len(got), err)
 			}
 		})
+	}
+}
+
+// TestFormatsOfStores converts to what the stores want, if that is one format, and says of copies that they stay as they are.
+func TestFormatsOfStores(t *testing.T) {
+	for _, tt := range []struct {
+		formats image.StoreFormats
+		stores  []string
+		want    string
+	}{
+		{image.StoreFormats{"": "raw", "second": "vdi"}, []string{"first"}, "raw"},
+		{image.StoreFormats{"": "raw", "second": "vdi"}, []string{"second"}, "vdi"},
+		{image.StoreFormats{"second": "raw"}, []string{"first"}, "qcow2"},
+		{image.StoreFormats{"second": "raw"}, []string{"first", "second"}, "raw"},
+		{image.StoreFormats{"first": "vhd", "second": "raw"}, []string{"first", "second"}, ""},
+	} {
+		l := start(t)
+		l.usePlugins(PluginConfig{Enabled: []string{Conversion}, Formats: tt.formats})
+		id := l.createAs("qcow2", "bare")
+		if err := l.Stage(t.Context(), id, upload(qemuImage(t, "qcow2"))); err != nil {
+			t.Fatal(err)
+		}
+		l.do(id, image.Import{Method: image.ImportStaged, Stores: tt.stores})
+		if tt.want == "" {
+			l.check(id, want{status: image.Queued, failed: "first,second", task: image.TaskFailure, message: `Store "first" takes disks as vhd and store "second" as raw`})
+			continue
+		}
+		img, err := l.Get(t.Context(), id)
+		if err != nil || img.DiskFormat != tt.want || len(img.Locations) != len(tt.stores) {
+			t.Fatalf("%v into %q: %+v, %v", tt.formats, tt.stores, img, err)
+		}
+		if tt.want != "raw" || len(tt.stores) > 1 {
+			continue
+		}
+		l.do(id, image.Import{Method: image.ImportCopy, Stores: []string{"second"}})
+		l.check(id, want{status: image.Active, stores: "first,second", task: image.TaskSuccess, data: disk(),
+			message: `Copies are not converted: store "second" has it as raw now, and takes new images as vdi`})
 	}
 }
 
