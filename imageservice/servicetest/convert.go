@@ -45,8 +45,8 @@ func convert(t *testing.T, images Images) {
 // convertRefuses says why there is no conversion.
 func convertRefuses(t *testing.T, images Images) {
 	disk := uploadFormat(t, images, "raw", "bare", []byte("a disk"))
-	_, err := images.DownloadAs(t.Context(), disk, "vmdk")
-	wantErr(t, "a conversion to vmdk", err, image.ErrInvalid)
+	_, err := images.DownloadAs(t.Context(), disk, "parallels")
+	wantErr(t, "a conversion to parallels", err, image.ErrInvalid)
 	iso := uploadFormat(t, images, "iso", "bare", formattest.ISO("CD001"))
 	_, err = images.DownloadAs(t.Context(), iso, "qcow2")
 	wantErr(t, "an ISO image as qcow2", err, image.ErrUnsupportedContent)
