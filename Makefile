@@ -34,7 +34,7 @@ run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
 	@$(MAKE) --no-print-directory build
 	@exec bin/vitrined --data '$(DATA)' --listen '$(LISTEN)' --mount '$(MOUNT)'
 
-build: deps-build ## compile bin/vitrined and bin/vitrine
+build: deps-build ## compile bin/vitrined, bin/vitrine and bin/vitrine-mounter
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 guest: deps-test ## make a small bootable disk image to try, bin/guest.raw

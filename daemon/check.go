@@ -126,6 +126,9 @@ func (cfg *Config) checkMount() error {
 	if m.CacheSize != 0 && m.CacheSize < blockcache.MinSize {
 		fail("mount.cache_size: at least 1MiB is needed, or 0B for no cache")
 	}
+	if m.Helper != "" && !filepath.IsAbs(m.Helper) {
+		fail("mount.helper: %q is no absolute path", m.Helper)
+	}
 	if _, err := m.ownerID(); err != nil {
 		fail("%w", err)
 	}

@@ -116,8 +116,9 @@ type ImagesConfig struct {
 
 // MountConfig is the section [mount].
 type MountConfig struct {
-	Path            string   `toml:"path"` // "" mounts nothing
-	Show            Shown    `toml:"show"` // all, public, or a list of project ids
+	Path            string   `toml:"path"`   // "" mounts nothing
+	Helper          string   `toml:"helper"` // socket of vitrine-mounter; "" mounts without
+	Show            Shown    `toml:"show"`   // all, public, or a list of project ids
 	TrustedProjects []string `toml:"trusted_projects"`
 	Owner           string   `toml:"owner"`
 	Group           string   `toml:"group"`

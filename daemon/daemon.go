@@ -240,15 +240,6 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return d.runEvents(logs) })
 	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)
-	for _, l := range listeners {
-		d.log.Info("listening", "address", address(l.Addr()))
-		g.Go(func() error {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
-			}
-			return nil
-		})
-	}
 	mountStopped := make(chan struct{})
 	stopMount := func() {}
 	if mount == nil {
@@ -259,11 +250,21 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 		g.Go(func() error {
 			defer close(mountStopped)
 			err := mount.Serve(mountCtx)
-			if errors.Is(err, fusefs.ErrUnmounted) {
+			if errors.Is(err, fusefs.ErrUnmounted) || errors.Is(err, fusefs.ErrHandedOver) {
 				d.log.Error("going on without the mount", "path", d.cfg.Mount.Path, "error", err)
 				return nil
 			}
 			return err
+		})
+		settle(ctx, mount)
+	}
+	for _, l := range listeners {
+		d.log.Info("listening", "address", address(l.Addr()))
+		g.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
+			}
+			return nil
 		})
 	}
 	g.Go(func() error {
@@ -286,6 +287,19 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	}
 	return g.Wait()
 }
+
+// settle waits until what is open in a mount that was taken over counts as in use: before, no image can safely be deleted. It does
+// not wait for a store that hangs.
+func settle(ctx context.Context, mount *fusefs.Mount) {
+	ctx, stop := context.WithTimeout(ctx, settleTime)
+	defer stop()
+	select {
+	case <-mount.Settled():
+	case <-ctx.Done():
+	}
+}
+
+const settleTime = 10 * time.Second
 
 // handler answers the API.
 func (d *daemon) handler() (http.Handler, error) {
@@ -356,7 +370,7 @@ func (d *daemon) mount(ctx context.Context) (*fusefs.Mount, error) {
 	if d.cfg.Mount.Path == "" {
 		return nil, nil
 	}
-	cfg, err := d.mountConfig()
+	cfg, err := d.mountConfig(ctx)
 	if err != nil {
 		return nil, err
 	}

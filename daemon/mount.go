@@ -20,7 +20,7 @@ import (
 )
 
 // mountConfig turns the section [mount] into what fusefs needs.
-func (d *daemon) mountConfig() (fusefs.Config, error) {
+func (d *daemon) mountConfig(ctx context.Context) (fusefs.Config, error) {
 	m := d.cfg.Mount
 	uid, err := m.ownerID()
 	if err != nil {
@@ -28,6 +28,10 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 	}
 	gid, err := m.groupID()
 	if err != nil {
+		return fusefs.Config{}, err
+	}
+	var database string
+	if err := d.db.View(ctx, func(tx metadata.Tx) error { database, err = tx.DatabaseID(); return err }); err != nil {
 		return fusefs.Config{}, err
 	}
 	tree := imageservice.TreeConfig{TrustAll: d.cfg.Auth.Type == auth.KindNone, TrustedProjects: m.TrustedProjects}
@@ -38,7 +42,7 @@ func (d *daemon) mountConfig() (fusefs.Config, error) {
 	default:
 		tree.ShowProjects = m.Show
 	}
-	return fusefs.Config{Path: m.Path, UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
+	return fusefs.Config{Path: m.Path, Helper: m.Helper, Identity: database, View: fmt.Sprintf("%+v", tree), UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
 		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree), d.openBlockCache(), sync.OnceFunc(readForTheKernel)}, Logger: d.log}, nil
 }
 

@@ -20,6 +20,7 @@ type Config struct {
 
 	Helper   string // socket of the mounter that makes the mount and keeps it when this process ends; "" mounts without
 	TakeOver bool   // from the daemon that the helper has, which goes then
+	Identity string // of what gives images their numbers; a mount whose numbers are another's is not taken over
 	View     string // what the source shows and to whom, in any words: when it changes the kernel forgets what it knows
 
 	Name       string // the file system type is fuse.<Name>; vitrine

@@ -28,29 +28,51 @@ const (
 )
 
 // attachHelper gets the mount from the helper, a new one or that which another process served.
-func (m *Mount) attachHelper(ctx context.Context) (err error) {
+func (m *Mount) attachHelper(ctx context.Context) error {
+	err := m.askHelper(ctx, false)
+	if errors.Is(err, errOtherNumbers) {
+		m.log.Warn("the mount showed another database, mounting anew: what is open there is cut off", "path", m.cfg.Path)
+		err = m.askHelper(ctx, true)
+	}
+	return err
+}
+
+var errOtherNumbers = errors.New("the mount shows images of other numbers")
+
+func (m *Mount) askHelper(ctx context.Context, anew bool) (err error) {
 	request := mounter.Request{Socket: m.cfg.Helper, MaxRead: maxRead, AllowOther: m.cfg.AllowOther, ReadAhead: m.cfg.ReadAhead,
-		TakeOver: m.cfg.TakeOver, Logger: m.log}
+		TakeOver: m.cfg.TakeOver, Anew: anew, Logger: m.log}
 	if m.helper, err = mounter.Attach(ctx, request); err != nil {
 		return &fusemount.Error{Path: m.cfg.Path, Why: "the mounter did not give it", Err: err}
 	}
-	defer func() {
-		if err != nil {
-			m.helper.Close()
-			unix.Close(m.helper.Fuse)
-		}
-	}()
 	m.device, m.registrar = m.helper.Minor, m.helper
 	m.journal, err = openJournal(m.helper.State)
 	unix.Close(m.helper.State)
-	if err != nil {
-		return err
+	if err == nil {
+		m.handles.had = func(n node) int { return m.journal.of(n).opens }
+		if err = m.takeMount(); err != nil {
+			m.journal.close()
+		}
 	}
-	m.handles.had = func(n node) int { return m.journal.of(n).opens }
+	if err != nil {
+		m.helper.Close()
+		unix.Close(m.helper.Fuse)
+	}
+	return err
+}
+
+// takeMount makes the server for what the helper gave, if it is what we want.
+func (m *Mount) takeMount() error {
 	if path, err := fusemount.Resolve(m.cfg.Path); err != nil || path != m.helper.Path {
 		return &fusemount.Error{Path: m.cfg.Path, Why: "the mounter mounts at " + m.helper.Path + ", not there"}
 	}
 	m.cfg.Path = m.helper.Path
+	numbers := sha256.Sum256([]byte(m.cfg.Identity))
+	if m.journal.reply() == nil {
+		m.journal.head.numbers = numbers
+	} else if m.journal.head.numbers != numbers {
+		return errOtherNumbers
+	}
 	return m.newHelpedServer(m.helper.Fuse)
 }
 
@@ -72,13 +94,16 @@ func (m *Mount) newHelpedServer(device int) error {
 	if m.server, err = fuse.NewServer(m, fmt.Sprintf("/dev/fd/%d", pair[1]), options); err != nil {
 		return err
 	}
+	if err := keepPresent(m.server); err != nil {
+		return err
+	}
 	reply := make([]byte, 4096)
 	n, err := unix.Read(pair[0], reply)
 	if err != nil {
 		return os.NewSyscallError("read", err)
 	}
 	reply = reply[:n]
-	if noted == nil {
+	if m.fresh = noted == nil; m.fresh {
 		err = m.journal.note(reply)
 	} else if a, b := initOut(reply), initOut(noted); a == nil || b == nil || a.Flags64() != b.Flags64() || a.MaxWrite != b.MaxWrite {
 		err = errors.New("this program cannot serve the mount as its predecessor did; stop the mounter to mount anew")
@@ -141,9 +166,13 @@ func (m *Mount) takeUp(last int64) {
 		m.feed.applied(last)
 		return
 	}
-	head := m.journal.head
-	before := head.applied.Load()
-	m.outdated = head.view != m.view() || before > last // a database from before
+	if m.fresh {
+		m.journal.head.view = m.view()
+		m.applied(last)
+		return
+	}
+	before := m.journal.head.applied.Load()
+	m.outdated = m.journal.head.view != m.view() || before > last // a database from before
 	if m.outdated {
 		before = last
 	}

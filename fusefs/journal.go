@@ -40,6 +40,7 @@ type journalHead struct {
 	used    atomic.Uint32 // slots that were ever used
 	size    uint32        // of the answer
 	answer  [128]byte
+	numbers [32]byte     // whose the numbers of images are
 	view    [32]byte     // how the tree was shown
 	applied atomic.Int64 // the last change
 }

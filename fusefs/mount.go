@@ -47,6 +47,7 @@ type Mount struct {
 	number   int             // of the descriptor that go-fuse has
 	resends  bool            // the kernel can send requests again
 	outdated bool            // what the kernel knows from a predecessor
+	fresh    bool            // nobody served the mount before
 	settled  chan struct{}   // closed when what has been open since before is open
 	stopped  atomic.Bool     // reading, on purpose
 }

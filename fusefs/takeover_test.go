@@ -440,6 +440,7 @@ func hammer(r request) error {
 		"remote, mapped":   s.maps(remoteImage),
 		"disk, direct":     s.reads(diskImage, unix.O_DIRECT),
 		"disk, opened":     s.opens(diskImage),
+		"local, opened":    s.opens(localImage),
 		"directory":        s.lists(),
 	} {
 		load.running.Go(func() { load.run(ctx, what, read) })

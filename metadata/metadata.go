@@ -74,6 +74,8 @@ type Tx interface {
 	Garbage(after int64, limit int) ([]image.Garbage, error)
 	// Instances returns the process instances and when their hearts beat last.
 	Instances() (map[string]time.Time, error)
+	// DatabaseID returns what tells this database from others; its backups have it, too. The numbers of images mean nothing in another one.
+	DatabaseID() (string, error)
 	// StoreIdentity returns the UUID that the store with this id had when it was used first, "" if it never was.
 	StoreIdentity(store string) (uuid string, err error)
 	// LocationExists reports whether an image, an upload's object, staged data or garbage names the location's URL.

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vitrine-image/vitrine/internal/fusemount"
 )
 
@@ -61,14 +63,30 @@ func (d *daemon) send(m message, files ...int) error {
 	return send(d.conn, m, files...)
 }
 
+// hasGone tells whether the daemon has closed its connection, or is dying.
+func (d *daemon) hasGone() bool {
+	raw, err := d.conn.SyscallConn()
+	if err != nil {
+		return true
+	}
+	var events int16
+	err = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		unix.Poll(fds, 0)
+		events = fds[0].Revents
+	})
+	return err != nil || events&(unix.POLLHUP|unix.POLLRDHUP) != 0 || isDying(d.pid)
+}
+
 // attach makes the daemon the one that serves the mount, which is made if there is none, and returns the descriptors to hand
 // over. Unless there is a daemon that serves it: that one is asked to go if the new one shall take over.
 func (s *Server) attach(d *daemon, m message) ([]int, error) {
 	for s.owner != nil && s.owner != d && !s.ending {
-		if !m.TakeOver {
+		switch {
+		case s.owner.hasGone(): // and nobody noted it yet
+		case !m.TakeOver:
 			return nil, fmt.Errorf("the daemon with pid %d serves the mount at %s", s.owner.pid, s.cfg.Path)
-		}
-		if !s.owner.told {
+		case !s.owner.told:
 			s.owner.told = true
 			if err := s.owner.send(message{Successor: true}); err != nil {
 				return nil, fmt.Errorf("tell the daemon that serves the mount: %w", err)

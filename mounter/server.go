@@ -23,7 +23,7 @@ type Config struct {
 	UID, GID   int           // whom it serves beside root
 	AbortAfter time.Duration // how long readers wait for a daemon; a minute
 	Name       string        // the file system type is fuse.<Name>; vitrine
-	Logger     *slog.Logger  // nil discards
+	Logger     *slog.Logger  `json:"-"` // nil discards
 }
 
 // A Server mounts and holds the mount. Daemons come and go over its socket.

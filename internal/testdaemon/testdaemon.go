@@ -28,9 +28,12 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ServeIfChild runs the daemon and never returns, if this process was started by Start or Launch; otherwise it does
-// nothing. It is for a TestMain that does more than Main.
+// ServeIfChild runs the daemon or the mounter and never returns, if this process was started by Start, Launch or StartMounter;
+// otherwise it does nothing. It is for a TestMain that does more than Main.
 func ServeIfChild() {
+	if config := os.Getenv(mounterEnv); config != "" {
+		os.Exit(serveMounter(config))
+	}
 	if path := os.Getenv(childEnv); path != "" {
 		os.Exit(child(path))
 	}
@@ -66,6 +69,9 @@ type Config struct {
 	TOML  string // further configuration; sections [mount] and [api] are written already, conf.d/*.toml in Dir may change them
 	Env   []string
 
+	Mounter string              // socket of StartMounter: the mount is its, and stays when the daemon ends
+	User    *syscall.Credential // whom the daemon runs as; nil is this process's user
+
 	// Faulty says that the test breaks what the daemon stands on, so that errors of its own in the log are no failure.
 	Faulty bool
 }
@@ -81,6 +87,7 @@ type Daemon struct {
 	cmd    *exec.Cmd
 	log    *Log
 	faulty bool
+	helped bool // the mount outlives the daemon
 	done   chan struct{}
 	err    error
 }
@@ -105,14 +112,14 @@ func Start(t testing.TB, cfg Config) *Daemon {
 
 // Launch runs a daemon and waits until it answers.
 func Launch(cfg Config) (*Daemon, error) {
-	d := &Daemon{Data: cfg.Data, log: new(Log), faulty: cfg.Faulty, done: make(chan struct{})}
+	d := &Daemon{Data: cfg.Data, log: new(Log), faulty: cfg.Faulty, helped: cfg.Mounter != "", done: make(chan struct{})}
 	if d.Data == "" {
 		d.Data = filepath.Join(cfg.Dir, "data")
 	}
 	config := fmt.Sprintf("data = %q\n[api]\nlisten = [\"127.0.0.1:0\"]\ndrain_timeout = \"5s\"\n", d.Data)
 	if cfg.Mount {
 		d.Mount = filepath.Join(cfg.Dir, "mnt")
-		config += fmt.Sprintf("[mount]\npath = %q\nrequired = true\n", d.Mount)
+		config += fmt.Sprintf("[mount]\npath = %q\nhelper = %q\nrequired = true\n", d.Mount, cfg.Mounter)
 	}
 	path := filepath.Join(cfg.Dir, "vitrined.toml")
 	if err := os.WriteFile(path, []byte(config+cfg.TOML), 0o644); err != nil {
@@ -123,11 +130,11 @@ func Launch(cfg Config) (*Daemon, error) {
 		return nil, err
 	}
 	defer r.Close()
-	d.cmd = exec.Command(os.Args[0])
+	d.cmd = exec.Command("/proc/self/exe") // another user may not reach the directory of the tests
 	d.cmd.Env = append(append(os.Environ(), childEnv+"="+path, "GORACE=atexit_sleep_ms=0"), cfg.Env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.ExtraFiles = []*os.File{w}
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: cfg.User}
 	err = d.cmd.Start()
 	w.Close()
 	if err != nil {
@@ -163,7 +170,7 @@ func (d *Daemon) Kill() error {
 	d.cmd.Process.Kill()
 	<-d.done
 	d.Client.Close()
-	if d.Mount != "" {
+	if d.Mount != "" && !d.helped {
 		syscall.Unmount(d.Mount, syscall.MNT_DETACH)
 	}
 	return d.problem()

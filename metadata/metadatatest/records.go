@@ -211,3 +211,16 @@ func testStoreIdentities(t *testing.T, db metadata.DB) {
 	}
 	want("ceph", "")
 }
+
+func testDatabaseID(t *testing.T, db metadata.DB) {
+	var ids [2]string
+	for i := range ids {
+		view(t, db, func(tx metadata.Tx) (err error) {
+			ids[i], err = tx.DatabaseID()
+			return err
+		})
+	}
+	if ids[0] == "" || ids[0] != ids[1] {
+		t.Errorf("DatabaseID = %q, and then %q", ids[0], ids[1])
+	}
+}

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"garbage", testGarbage},
 		{"instances", testInstances},
 		{"store identities", testStoreIdentities},
+		{"database identity", testDatabaseID},
 		{"changes", testChanges},
 		{"changes dropped", testChangesDropped},
 		{"wait for a change", testWaitChange},

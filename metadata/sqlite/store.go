@@ -2,6 +2,15 @@ package sqlite
 
 import "database/sql/driver"
 
+// DatabaseID implements metadata.Tx.
+func (t *tx) DatabaseID() (id string, err error) {
+	err = t.query(`SELECT value FROM meta WHERE key = 'database_id'`, nil, func(row []driver.Value) error {
+		id = text(row[0])
+		return nil
+	})
+	return id, err
+}
+
 // StoreIdentity implements metadata.Tx.
 func (t *tx) StoreIdentity(store string) (uuid string, err error) {
 	err = t.query(`SELECT uuid FROM stores WHERE store = ?`, []any{store}, func(row []driver.Value) error {
