@@ -53,6 +53,9 @@ func (s *Service) readDisk(ctx context.Context, img *image.Image, r imagestore.R
 	return &Disk{Disk: disk, img: img, data: r}, nil
 }
 
+// Image returns whose disk it is.
+func (d *Disk) Image() *image.Image { return d.img }
+
 // ReadAt fills p from offset off of the disk, as io.ReaderAt does. Errors: image.ErrCorrupt, those of the store.
 func (d *Disk) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := d.Disk.ReadAt(ctx, p, off)

@@ -167,6 +167,21 @@ func (t *Tree) OpenDisk(ctx context.Context, number int64, over func(imagestore.
 	return t.svc.openDisk(ctx, img, over(r, loc))
 }
 
+// CopyDisk is like OpenDisk for who copies the disk, in his own time: it keeps nobody from deleting the image. It reads the store itself, and
+// returns the location of the data as well.
+func (t *Tree) CopyDisk(ctx context.Context, id image.ID) (*Disk, image.Location, error) {
+	img, err := t.ImageByID(ctx, id)
+	if err != nil {
+		return nil, image.Location{}, err
+	}
+	r, loc, err := t.svc.openData(ctx, img, nil)
+	if err != nil {
+		return nil, loc, err
+	}
+	disk, err := t.svc.openDisk(ctx, img, r)
+	return disk, loc, err
+}
+
 // Changes returns changes above after, in order, and the sequence to go on from. lost says that older ones were
 // dropped: who followed must look at everything anew.
 func (t *Tree) Changes(ctx context.Context, after int64, limit int) (changes []image.Change, last int64, lost bool, err error) {
