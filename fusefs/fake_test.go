@@ -31,9 +31,10 @@ type fake struct {
 	seq     int64
 	wake    chan struct{}
 	open    map[int64]int
-	shut    chan struct{} // closed when a reader is
-	broken  error         // what Open returns
-	deaf    int           // so many times more Changes fails
+	kept    map[int64]bool // disks that lie in a file
+	shut    chan struct{}  // closed when a reader is
+	broken  error          // what Open returns
+	deaf    int            // so many times more Changes fails
 }
 
 type labelKey struct {
@@ -47,7 +48,7 @@ func newFake(t testing.TB) *fake {
 
 func newFakeIn(dir string) *fake {
 	return &fake{dir: dir, images: map[int64]*image.Image{}, labels: map[labelKey]Label{},
-		wake: make(chan struct{}), shut: make(chan struct{}), open: map[int64]int{}}
+		wake: make(chan struct{}), shut: make(chan struct{}), open: map[int64]int{}, kept: map[int64]bool{}}
 }
 
 var created = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
@@ -325,8 +326,27 @@ func (f *fake) Open(_ context.Context, number int64) (Reader, error) {
 }
 
 func (f *fake) OpenDisk(_ context.Context, number int64) (Reader, error) {
-	plain := func(file *os.File, size int64) Reader { return &plainReader{file, size} }
-	return f.openFile(number, f.diskPath(number), plain, func(img *image.Image) int64 { return *img.VirtualSize })
+	kept := f.DiskInFile(&image.Image{Number: number})
+	disk := func(file *os.File, size int64) Reader {
+		if kept {
+			return &fileReader{plainReader{file, size}}
+		}
+		return &plainReader{file, size}
+	}
+	return f.openFile(number, f.diskPath(number), disk, func(img *image.Image) int64 { return *img.VirtualSize })
+}
+
+func (f *fake) DiskInFile(img *image.Image) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.kept[img.Number]
+}
+
+// keep puts the disk of an image into a file, or takes it away.
+func (f *fake) keep(img *image.Image, kept bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept[img.Number] = kept
 }
 
 // openFile opens the bytes of an image in a file, which are read by what wrap makes, unless the fake has its own.

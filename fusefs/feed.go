@@ -128,3 +128,41 @@ func (m *Mount) applied(seq int64) {
 	}
 	m.feed.applied(seq)
 }
+
+// A move is an image whose disk has come to lie in a file, or does so no more.
+type move struct {
+	number int64
+	done   chan<- struct{}
+}
+
+// DiskMoved makes the kernel find the disk of an image anew, since Source.DiskInFile says something else of it now. What is open stays as
+// it is. It returns once the kernel knows, or ctx ends, or serving does; no operation of the source may wait for it.
+func (m *Mount) DiskMoved(ctx context.Context, number int64) {
+	done := make(chan struct{})
+	select {
+	case m.moves <- move{number, done}:
+	case <-ctx.Done():
+		return
+	case <-m.ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// followMoves tells the kernel of disks that have moved until ctx ends.
+func (m *Mount) followMoves(ctx context.Context) {
+	for {
+		select {
+		case moved := <-m.moves:
+			r := newRound(m)
+			r.entry(imageNode(kindImage, moved.number), diskName)
+			r.send()
+			close(moved.done)
+		case <-ctx.Done():
+			return
+		}
+	}
+}

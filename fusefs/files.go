@@ -24,25 +24,30 @@ type namedNode struct {
 	node node
 }
 
-// files returns what the directory of an image holds. pass tells whether the kernel can read local files by itself.
-func files(img *image.Image, pass bool) []namedNode {
-	k := kindData
-	if pass && img.InFile() { // probably: what Source.Open returns decides how the bytes are read
-		k = kindPassedData
-	}
-	data := imageNode(k, img.Number)
+// files returns what the directory of an image holds.
+func (m *Mount) files(img *image.Image) []namedNode {
+	data := m.dataNode(kindData, img, (*image.Image).InFile)
 	list := []namedNode{{dataName(img), data}}
 	switch {
 	case img.IsRawDisk():
 		list = append(list, namedNode{diskName, data}) // the same bytes: a hard link
 	case img.HasRawView() && img.VirtualSize != nil: // stat must know how large it is, without reading the data
-		list = append(list, namedNode{diskName, imageNode(kindRawView, img.Number)})
+		list = append(list, namedNode{diskName, m.dataNode(kindRawView, img, m.source.DiskInFile)})
 	}
 	list = append(list, namedNode{documentName, imageNode(kindDocument, img.Number)})
 	if name := sumName(img); name != "" {
 		list = append(list, namedNode{name, imageNode(kindSum, img.Number)})
 	}
 	return list
+}
+
+// dataNode returns the node of an image's bytes: the one that the kernel reads by itself if it can, and if they lie in a file. What the
+// source returns when they are opened decides how they are read.
+func (m *Mount) dataNode(k kind, img *image.Image, inFile func(*image.Image) bool) node {
+	if m.passes && inFile(img) {
+		k |= passed
+	}
+	return imageNode(k, img.Number)
 }
 
 // plain matches what may become a part of a file's name; it keeps odd formats and algorithms from escaping.

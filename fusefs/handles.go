@@ -32,7 +32,7 @@ type handle struct {
 	node    node
 	image   image.ID // "" if it had left the tree
 	reader  Reader
-	file    *os.File // of a FileReader
+	file    *os.File // of a FileReader, nil where only that may read it
 	fd      uintptr  // file's
 	backing int32    // number under which the kernel reads the file by itself, 0 for none
 	attr    attr     // as it was when the node was opened
@@ -259,6 +259,9 @@ func (m *Mount) openHandle(ctx context.Context, n node) (*handle, error) {
 		h.backing = had.backing
 	case h.file != nil && n.isPassed():
 		h.backing = m.register(h.fd, h.file.Name())
+	}
+	if n.isRawView() && h.backing == 0 {
+		h.file = nil // the reader knows what to do when the file is broken
 	}
 	return h, nil
 }

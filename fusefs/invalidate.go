@@ -115,6 +115,7 @@ func (r *round) imageFiles(c image.Change) {
 		r.attributes(imageNode(kindData, c.Number))
 		r.attributes(imageNode(kindPassedData, c.Number))
 		r.attributes(imageNode(kindRawView, c.Number))
+		r.attributes(imageNode(kindPassedView, c.Number))
 	}
 }
 
@@ -207,7 +208,7 @@ func (r *round) everything(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range files(img, r.m.passes) {
+		for _, f := range r.m.files(img) {
 			r.entry(imageNode(kindImage, number), f.name)
 		}
 	}

@@ -140,7 +140,7 @@ func (m *Mount) filePage(ctx context.Context, page []dirent, dir node, from int6
 	if err != nil {
 		return nil, err
 	}
-	list := files(img, m.passes)
+	list := m.files(img)
 	for i, f := range list[min(int(from), len(list)):] {
 		a, err := m.fileAttr(img, f.node)
 		if err != nil {

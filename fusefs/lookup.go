@@ -82,7 +82,7 @@ func (m *Mount) findFile(ctx context.Context, dir node, name string) (attr, erro
 	if err != nil {
 		return attr{}, err
 	}
-	for _, f := range files(img, m.passes) {
+	for _, f := range m.files(img) {
 		if f.name == name {
 			return m.fileAttr(img, f.node)
 		}

@@ -38,6 +38,7 @@ type Mount struct {
 	pages     pages
 	listed    atomic.Int64 // Unix microseconds of the last change of any directory
 	feed      feed
+	moves     chan move
 	quiet     quiet
 	splices   splices
 
@@ -71,6 +72,7 @@ func New(cfg Config) (*Mount, error) {
 	m.settled = make(chan struct{})
 	m.listed.Store(time.Now().UnixMicro())
 	m.feed.init()
+	m.moves = make(chan move)
 	return m, nil
 }
 
@@ -120,6 +122,7 @@ func (m *Mount) Serve(ctx context.Context) error {
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	var followed sync.WaitGroup
 	followed.Go(func() { m.follow(following) })
+	followed.Go(func() { m.followMoves(following) })
 	followed.Go(func() { m.reopen(following) })
 	gone := make(chan struct{})
 	go func() {

@@ -36,7 +36,7 @@ const (
 	// while it is open, so each way has its own; st_ino does not tell them apart.
 	passed         kind = 0x40
 	kindPassedData kind = kindData | passed
-	kindPassedView kind = kindRawView | passed // reserved
+	kindPassedView kind = kindRawView | passed
 )
 
 const (

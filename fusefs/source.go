@@ -30,6 +30,8 @@ type Source interface {
 	// OpenDisk is like Open for the disk that a guest sees of an image with a raw view. Errors beside those of Open:
 	// image.ErrUnsupportedContent, image.ErrCorrupt.
 	OpenDisk(ctx context.Context, number int64) (Reader, error)
+	// DiskInFile tells whether OpenDisk would, most likely, return a FileReader now. Mount.DiskMoved must be called when that changes.
+	DiskInFile(img *image.Image) bool
 	// Document returns metadata.json, as the API shows the image.
 	Document(img *image.Image) ([]byte, error)
 	// Space returns the bytes of the stores, for statfs.

@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -111,6 +112,94 @@ func TestLocalCopyComesAndGoes(t *testing.T) {
 		c.close(fd)
 	}
 	s.waitClosed(img)
+}
+
+// TestDiskMoves opens the disk of an image in another format while a file that holds it comes and goes.
+func TestDiskMoves(t *testing.T) {
+	f := newFake(t)
+	disk := someBytes(1 << 20)
+	img := f.addDisk(t, "a", disk)
+	s, c := serve(t, f), startChild(t)
+	s.mustPass()
+	seeAll(c, s.path)
+	path := s.in("by-id", string(img.ID), "disk.raw")
+	before := c.stat(path).Stat
+	var fds []int
+	open := func(what string, served, passed int) {
+		t.Helper()
+		fds = append(fds, int(c.ok(request{Op: "open", Path: path, Flags: unix.O_DIRECT}).N))
+		s.wantOpen(what, served, passed)
+		for i, fd := range fds {
+			if got := c.read(fd, 8192); got != string(disk[8192:8192+4096]) {
+				t.Errorf("%s: the %dth file that was opened reads wrong", what, i)
+			}
+		}
+		if c.content(path) != string(disk) {
+			t.Errorf("%s: disk.raw reads wrong through the page cache", what)
+		}
+		if st := c.stat(path).Stat; st.Ino != before.Ino || st.Size != before.Size || st.Nlink != 1 {
+			t.Errorf("%s: stat tells of inode %d with %d bytes and %d links, want %d with %d", what, st.Ino, st.Size, st.Nlink, before.Ino, before.Size)
+		}
+	}
+	keep := func(kept bool) {
+		f.keep(img, kept)
+		s.DiskMoved(t.Context(), img.Number)
+	}
+	open("read through the daemon", 1, 0)
+	keep(true)
+	open("kept as a file", 1, 1)
+	keep(false)
+	open("without the file", 1, 1)
+	for _, fd := range fds {
+		c.close(fd)
+	}
+	s.waitClosed(img)
+	fds = nil
+	keep(true)
+	open("kept again", 0, 1)
+	c.close(fds[0])
+	s.waitClosed(img)
+	fds = nil
+	f.keep(img, false) // and the kernel is not told: a file that is broken is found so when it is opened
+	open("the kernel's node without a file", 1, 0)
+	keep(true)
+	open("with the file again", 1, 0) // one node is read in one way while it is open
+	s.applied(f.set(img.Number, nil))
+	for i, fd := range fds {
+		if st := c.ok(request{Op: "fstat", FD: fd}).Stat; st.Nlink != 0 || st.Size != int64(len(disk)) {
+			t.Errorf("once the image is deleted file %d has %d links and %d bytes", i, st.Nlink, st.Size)
+		}
+		c.close(fd)
+	}
+	s.waitClosed(img)
+}
+
+// TestDiskFileBreaks reads the disk of an image whose file the kernel will not read: the reader is asked, which knows what to do
+// when the file breaks.
+func TestDiskFileBreaks(t *testing.T) {
+	f := newFake(t)
+	disk := someBytes(1 << 20)
+	img := f.addDisk(t, "a", disk)
+	f.keep(img, true)
+	f.wrap = func(file *os.File, size int64) Reader { return &elsewhere{fileReader{plainReader{file, size}}, disk} }
+	s, c := serve(t, f, func(cfg *Config) { cfg.NoPassthrough = true }), startChild(t)
+	if err := os.WriteFile(f.diskPath(img.Number), make([]byte, len(disk)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.content(s.in("by-id", string(img.ID), "disk.raw")); got != string(disk) {
+		t.Error("the disk is read from the broken file")
+	}
+	s.waitClosed(img)
+}
+
+// An elsewhere is a Reader that does not read its file.
+type elsewhere struct {
+	fileReader
+	data []byte
+}
+
+func (r *elsewhere) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return bytes.NewReader(r.data).ReadAt(p, off)
 }
 
 // TestLocalCopyInLostChanges loses the change that tells of the copy while the image is open.

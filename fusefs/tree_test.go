@@ -152,6 +152,7 @@ func TestNamesStayInTheTree(t *testing.T) {
 }
 
 func TestFilesOfEachFormat(t *testing.T) {
+	m := &Mount{source: newFake(t)}
 	for _, tt := range []struct {
 		disk, container string
 		virtual         int64 // 0 for unknown
@@ -178,7 +179,7 @@ func TestFilesOfEachFormat(t *testing.T) {
 			img.VirtualSize = &tt.virtual
 		}
 		var names []string
-		for _, f := range files(img, false) {
+		for _, f := range m.files(img) {
 			if f.name != documentName {
 				names = append(names, fmt.Sprintf("%s=%x", f.name, uint8(f.node.kind())))
 			}
