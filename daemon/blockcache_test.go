@@ -3,15 +3,10 @@
 package daemon_test
 
 import (
-	"bufio"
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/vitrine-image/vitrine/image"
@@ -30,81 +25,6 @@ func readFromCeph(t *testing.T, c *testservers.Ceph) int64 {
 	return n
 }
 
-// writtenBy returns how many bytes a daemon has written, to the kernel and elsewhere.
-func writtenBy(t *testing.T, d *testdaemon.Daemon) (n int64) {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", d.Pid()))
-	if err == nil {
-		_, after, _ := strings.Cut(string(text), "wchar: ")
-		_, err = fmt.Sscan(after, &n)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// sumOf hashes what dd reads of a file of the mount.
-func sumOf(t *testing.T, path string, flags ...string) string {
-	t.Helper()
-	return startGuest(t, path, 0, flags...).end(t)
-}
-
-// A guest is a process that reads a file of the mount, and waits once in the middle of it.
-type guest struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines *bufio.Scanner
-}
-
-// startGuest opens a file, and reads the first MiB of it, as many as it is told to.
-func startGuest(t *testing.T, path string, first int, flags ...string) *guest {
-	t.Helper()
-	read := "dd bs=1M status=none " + strings.Join(flags, " ") + " <&3"
-	script := `exec 3<"$1" && { ` + read + ` count=$2; echo open >&2; read go; ` + read + `; } | sha512sum`
-	g := &guest{cmd: exec.CommandContext(t.Context(), "timeout", "-s", "KILL", "60", "sh", "-c", script, "sh", path, fmt.Sprint(first))}
-	in, inErr := g.cmd.StdinPipe()
-	r, w, err := os.Pipe()
-	if inErr != nil || err != nil {
-		t.Fatal(inErr, err)
-	}
-	defer w.Close()
-	t.Cleanup(func() { r.Close() })
-	g.in, g.cmd.Stdout, g.cmd.Stderr, g.lines = in, w, w, bufio.NewScanner(r)
-	if err := g.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if g.lines.Scan(); g.lines.Text() != "open" {
-		t.Fatalf("opening %s: %s", path, g.lines.Text())
-	}
-	return g
-}
-
-// end lets the guest read on, and returns the hash of all.
-func (g *guest) end(t *testing.T) string {
-	t.Helper()
-	io.WriteString(g.in, "go\n")
-	g.lines.Scan()
-	sum, _, _ := strings.Cut(g.lines.Text(), " ")
-	if err := g.cmd.Wait(); err != nil {
-		t.Errorf("reading through the mount: %v, %s", err, g.lines.Text())
-	}
-	return sum
-}
-
-// cacheSize says in a daemon's directory how large its cache may be.
-func cacheSize(t *testing.T, dir, size string) {
-	t.Helper()
-	conf := filepath.Join(dir, "conf.d")
-	err := os.MkdirAll(conf, 0o755)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(conf, "cache.toml"), fmt.Appendf(nil, "[mount]\ncache_size = %q\n", size), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestSecondReaderOfCeph reads an image through the mount twice, past the page cache and through it: the second time hardly
 // anything comes from the cluster, unless there is no cache, and through the page cache nothing even from the daemon.
 func TestSecondReaderOfCeph(t *testing.T) {
@@ -116,7 +36,7 @@ func TestSecondReaderOfCeph(t *testing.T) {
 	for _, size := range []string{"1GiB", "0B"} {
 		t.Run(size, func(t *testing.T) {
 			dir := t.TempDir()
-			cacheSize(t, dir, size)
+			mountSays(t, dir, fmt.Sprintf("cache_size = %q\n", size))
 			d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)})
 			id := newDiskIn(t, d.Client, "ceph", data)
 			path := filepath.Join(d.Mount, "by-id", string(id), "disk.raw")
@@ -151,7 +71,7 @@ func TestCopyOfWhatIsOpen(t *testing.T) {
 	testservers.Require(t, "fuse", "passthrough")
 	c := testservers.SharedCeph(t)
 	dir := t.TempDir()
-	cacheSize(t, dir, "0B")
+	mountSays(t, dir, "cache_size = \"0B\"\n")
 	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)})
 	data := storetest.Random(32<<20 + 4096)
 	size := int64(len(data))
@@ -185,4 +105,23 @@ func TestCopyOfWhatIsOpen(t *testing.T) {
 	want("who opens it without the copy", startGuest(t, path, 0, "iflag=direct"), size, size)
 	want("who opened it with a local copy, which is deleted", during, 0, 0)
 	deleteClosed(t, d.Client, id)
+}
+
+// TestHotRawViewOnCeph reads a qcow2 on a cluster until it is kept as a file: then nothing comes from the cluster, nor from the daemon.
+func TestHotRawViewOnCeph(t *testing.T) {
+	testservers.Require(t, "fuse", "qemu", "passthrough")
+	c := testservers.SharedCeph(t)
+	dir := t.TempDir()
+	d := testdaemon.Start(t, testdaemon.Config{Dir: dir, Mount: true, TOML: withCeph(c, dir)})
+	h := newHotDisk(t, d, "ceph", "qcow2 -c", 16)
+	h.heatUp(t)
+	before := readFromCeph(t, c)
+	if !h.passed(t) {
+		t.Error("what is read often still comes through the daemon")
+	}
+	if n := readFromCeph(t, c) - before; n > h.size/20 {
+		t.Errorf("%d bytes still come from the cluster", n)
+	}
+	deleteClosed(t, d.Client, h.id)
+	h.logged(t, noLongerFile, 1)
 }

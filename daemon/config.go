@@ -125,7 +125,8 @@ type MountConfig struct {
 	AllowOther      bool     `toml:"allow_other"`
 	Passthrough     bool     `toml:"passthrough"`
 	ReadAhead       Size     `toml:"read_ahead"`
-	CacheSize       Size     `toml:"cache_size"` // 0 for none
+	CacheSize       Size     `toml:"cache_size"`     // 0 for none
+	RawCacheSize    Size     `toml:"raw_cache_size"` // 0 for none
 	Required        bool     `toml:"required"`
 }
 
@@ -147,7 +148,7 @@ func Default() Config {
 		Quotas:   defaultQuotas(),
 		Import:   defaultImport(),
 		Outgoing: defaultOutgoing(),
-		Mount:    MountConfig{Show: Shown{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20, CacheSize: 1 << 30},
+		Mount:    MountConfig{Show: Shown{"all"}, AllowOther: true, Passthrough: true, ReadAhead: 8 << 20, CacheSize: 1 << 30, RawCacheSize: 8 << 30},
 		Auth:     defaultAuth(),
 		Policy:   defaultPolicy(),
 		Events:   defaultEvents(),

@@ -86,6 +86,8 @@ type daemon struct {
 	signals  signals
 	closers  []func() error // called last first
 
+	keepDisks func(context.Context, *fusefs.Mount) // as files, while the mount is served; nil for none
+
 	knowsNothing bool // the database had no active image at the start
 }
 
@@ -237,6 +239,10 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	working.Add(2)
 	g.Go(func() error { defer working.Done(); return keeper.Run(jobs, d.log, d.jobs()...) })
 	g.Go(func() error { defer working.Done(); return imports.Run(jobs) })
+	if mount != nil && d.keepDisks != nil {
+		working.Add(1)
+		g.Go(func() error { defer working.Done(); d.keepDisks(jobs, mount); return nil })
+	}
 	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return d.runEvents(logs) })
 	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-image/vitrine/imageservice"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/metadata"
+	"github.com/vitrine-image/vitrine/rawcache"
 )
 
 // mountConfig turns the section [mount] into what fusefs needs.
@@ -42,8 +43,10 @@ func (d *daemon) mountConfig(ctx context.Context) (fusefs.Config, error) {
 	default:
 		tree.ShowProjects = m.Show
 	}
+	shown := d.service.Tree(tree)
+	source := treeSource{Tree: shown, cache: d.openBlockCache(), disks: d.openRawCache(shown), serve: sync.OnceFunc(readForTheKernel)}
 	return fusefs.Config{Path: m.Path, Helper: m.Helper, Identity: database, View: fmt.Sprintf("%+v", tree), UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
-		ReadAhead: int(m.ReadAhead >> 10), Source: treeSource{d.service.Tree(tree), d.openBlockCache(), sync.OnceFunc(readForTheKernel)}, Logger: d.log}, nil
+		ReadAhead: int(m.ReadAhead >> 10), Source: source, Logger: d.log}, nil
 }
 
 func (m MountConfig) ownerID() (uint32, error) {
@@ -85,6 +88,7 @@ func lookUpID(name, key string, lookUp func(string) (string, error)) (uint32, er
 type treeSource struct {
 	*imageservice.Tree
 	cache *blockcache.Cache // of what lies in no local file; nil for none
+	disks *rawcache.Cache   // of what guests see of images in other formats; nil for none
 	serve func()            // called before something is opened whose reads pass through this process
 }
 
@@ -151,8 +155,36 @@ func (t treeSource) OpenDisk(ctx context.Context, number int64) (fusefs.Reader, 
 	if err != nil {
 		return nil, err
 	}
-	t.serve()
-	return disk, nil
+	img, ok := rawDisk(disk.Image())
+	if !ok || t.disks == nil {
+		t.serve()
+		return disk, nil
+	}
+	r := t.disks.Reader(img, disk)
+	if r.File() == nil {
+		t.serve()
+	}
+	return r, nil
+}
+
+func (t treeSource) DiskInFile(img *image.Image) bool {
+	disk, ok := rawDisk(img)
+	return ok && t.disks != nil && t.disks.Has(disk)
+}
+
+// Changes tells the cache of disks, too.
+func (t treeSource) Changes(ctx context.Context, after int64, limit int) (changes []image.Change, last int64, lost bool, err error) {
+	changes, last, lost, err = t.Tree.Changes(ctx, after, limit)
+	if t.disks == nil {
+		return changes, last, lost, err
+	}
+	if lost {
+		t.disks.ChangedAny()
+	}
+	for _, c := range changes {
+		t.disks.Changed(c.ID)
+	}
+	return changes, last, lost, err
 }
 
 // cached returns r with the cache in front, unless that would be slower.
