@@ -36,7 +36,8 @@ func Command() *cobra.Command {
 		Long: "Vitrined keeps virtual machine images and serves each of them twice: over the OpenStack Image API v2, and as a\n" +
 			"file in a read-only mount from which QEMU boots at once. Without a configuration file it keeps everything in the\n" +
 			"data directory and listens on 127.0.0.1:9292 only.\n\n" +
-			"SIGHUP makes it open the event log and the audit log again. Started from a terminal, it ends with that.\n" +
+			"SIGHUP makes it open the event log and the audit log again, and read its configuration again: what can change while it\n" +
+			"runs does, and the log says what has to wait for a restart. Started from a terminal, it ends with that signal.\n" +
 			"SIGUSR1 makes it look at once in all stores for what can be removed.\n\n" +
 			"Exit status:\n\n" +
 			"    0  done, or stopped by SIGTERM or Ctrl-C\n" +
@@ -51,7 +52,7 @@ func Command() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return Run(cmd.Context(), cfg, Options{})
+			return Run(cmd.Context(), cfg, Options{Reread: func() (Config, error) { return f.load(cmd) }})
 		},
 	}
 	all := cmd.PersistentFlags()
@@ -59,7 +60,7 @@ func Command() *cobra.Command {
 	all.StringVar(&f.data, "data", "", "data directory (default /var/lib/vitrine)")
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "address of the API, host:port or unix:/path; may be repeated (default 127.0.0.1:9292)")
 	cmd.Flags().StringVar(&f.mount, "mount", "", "directory to mount the images at (default: none)")
-	cmd.AddCommand(checkCommand(f), sampleCommand(), adminCommand(f), commanddoc.ManCommand("8"))
+	cmd.AddCommand(checkCommand(f), sampleCommand(), adminCommand(f), probeCommand(), commanddoc.ManCommand("8"))
 	return cmd
 }
 
@@ -108,7 +109,7 @@ func checkCommand(f *flags) *cobra.Command {
 				err = cfg.finish()
 			}
 			if err == nil {
-				err = cfg.tryFiles(cmd.Context(), newLogger(cfg.Log, cmd.ErrOrStderr()))
+				err = cfg.tryFiles(cmd.Context(), newLogger(cfg.Log, cfg.Log.level(), cmd.ErrOrStderr()))
 			}
 			if err != nil {
 				return err

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vitrine-image/vitrine/api"
@@ -39,6 +40,8 @@ type Options struct {
 	Log io.Writer // nil is standard error
 	// Ready, unless nil, is called once everything answers.
 	Ready func(Running)
+	// Reread, unless nil, returns the configuration as it is now; SIGHUP asks for it.
+	Reread func() (Config, error)
 }
 
 // Running is what a daemon tells of itself once it answers.
@@ -55,7 +58,10 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	if opts.Log == nil {
 		opts.Log = os.Stderr
 	}
-	d := &daemon{cfg: cfg, log: newLogger(cfg.Log, opts.Log)}
+	d := &daemon{cfg: cfg, reread: opts.Reread}
+	d.level.Set(cfg.Log.level())
+	d.log = newLogger(cfg.Log, &d.level, opts.Log)
+	d.live.config.Store(&d.cfg)
 	defer func() { err = errors.Join(err, d.close()) }()
 	d.catchSignals()
 	boundGarbage()
@@ -84,6 +90,9 @@ type daemon struct {
 	eventLog *events.Log   // nil for none
 	auditLog *events.Audit // nil for none
 	signals  signals
+	reread   func() (Config, error)
+	live     live
+	level    slog.LevelVar  // of the log
 	closers  []func() error // called last first
 
 	keepDisks func(context.Context, *fusefs.Mount) // as files, while the mount is served; nil for none
@@ -220,11 +229,17 @@ func (d *daemon) hasAtHand(store string) bool {
 
 // serve runs listeners, jobs and mount until ctx ends or one of them fails.
 func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func(Running)) error {
-	handler, err := d.handler()
-	if err != nil {
+	requests := &inflight{}
+	d.live.serve = func(cfg Config) error {
+		handler, err := d.handler(cfg)
+		if err == nil {
+			requests.serve(handler)
+		}
 		return err
 	}
-	requests := &inflight{next: handler}
+	if err := d.live.serve(d.cfg); err != nil {
+		return err
+	}
 	mount, err := d.mount(ctx)
 	if err != nil {
 		return err
@@ -245,6 +260,8 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	}
 	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return d.runEvents(logs) })
+	tests, stopTests := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { return d.feedWatchdog(tests, d.selfTest(ctx, mount != nil)) })
 	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)
 	mountStopped := make(chan struct{})
 	stopMount := func() {}
@@ -276,14 +293,17 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	g.Go(func() error {
 		<-ctx.Done()
 		d.log.Info("stopping")
+		d.tell(sd.SdNotifyStopping, "STATUS=Waiting for requests under way")
 		d.drain(server, requests)
 		stopJobs()
 		stopMount()
 		<-mountStopped
 		working.Wait()
 		stopLogs() // nothing happens any more
+		stopTests()
 		return nil
 	})
+	d.tell(sd.SdNotifyReady, "STATUS="+d.status(mount != nil))
 	if ready != nil {
 		addrs := make([]net.Addr, len(listeners))
 		for i, l := range listeners {
@@ -307,32 +327,33 @@ func settle(ctx context.Context, mount *fusefs.Mount) {
 
 const settleTime = 10 * time.Second
 
-// handler answers the API.
-func (d *daemon) handler() (http.Handler, error) {
-	c := d.cfg.API
+// handler answers the API as the configuration says.
+func (d *daemon) handler(cfg Config) (http.Handler, error) {
+	c := cfg.API
 	proxies, err := api.ParseProxies(c.TrustedProxies)
 	if err != nil {
 		return nil, err
 	}
-	cfg := api.Config{
-		CORS: c.cors(), Proxies: proxies, Rates: d.cfg.Limits.rates(),
+	config := api.Config{
+		CORS: c.cors(), Proxies: proxies, Rates: cfg.Limits.rates(),
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
 		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Formats: d.cfg.Images.declared(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
 		Ready: d.service.CheckReady, DisableFile: c.DisableFile, ShowLocations: c.ShowLocations, ShowDirectURL: c.ShowDirectURL,
 	}
 	if d.auditLog != nil {
-		cfg.Recordable = d.auditLog.Check
+		config.Recordable = d.auditLog.Check
 	}
-	return api.New(cfg)
+	return api.New(config)
 }
 
 // drain lets requests under way end, for as long as the configuration allows, and then cuts them off.
 func (d *daemon) drain(server *api.Server, requests *inflight) {
-	ctx, stop := context.WithTimeout(context.Background(), time.Duration(d.cfg.API.DrainTimeout))
+	patience := time.Duration(d.live.config.Load().API.DrainTimeout)
+	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	if err := server.Shutdown(ctx); err != nil {
-		d.log.Warn("requests were cut off", "after", time.Duration(d.cfg.API.DrainTimeout))
+		d.log.Warn("requests were cut off", "after", patience)
 		server.Close()
 		if !requests.wait(cutOffTime) {
 			d.log.Error("requests that were cut off do not end")
@@ -343,13 +364,16 @@ func (d *daemon) drain(server *api.Server, requests *inflight) {
 // cutOffTime is how long requests that were cut off may take to clean up.
 const cutOffTime = 10 * time.Second
 
-// listen opens all addresses or none, those with TLS last.
+// listen opens all addresses or none, those with TLS last. Sockets of systemd take the place of addresses.
 func (d *daemon) listen(ctx context.Context) (listeners []net.Listener, err error) {
 	secure, err := d.cfg.API.openTLS(d.log)
 	if err != nil {
 		return nil, err
 	}
-	plain := len(d.cfg.API.Listen)
+	given, err := d.cfg.givenListeners()
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			for _, l := range listeners {
@@ -357,15 +381,24 @@ func (d *daemon) listen(ctx context.Context) (listeners []net.Listener, err erro
 			}
 		}
 	}()
-	for i, addr := range slices.Concat(d.cfg.API.Listen, d.cfg.API.ListenTLS) {
-		l, err := listenOne(ctx, addr)
+	for _, kind := range []struct {
+		name   string
+		addrs  []string
+		secure *tls.Config
+	}{{socketAPI, d.cfg.API.Listen, nil}, {socketTLS, d.cfg.API.ListenTLS, secure}} {
+		opened := given[kind.name]
+		if len(opened) == 0 {
+			opened, err = listenAll(ctx, kind.addrs)
+		}
+		for _, l := range opened {
+			if kind.secure != nil {
+				l = tls.NewListener(l, kind.secure)
+			}
+			listeners = append(listeners, l)
+		}
 		if err != nil {
-			return listeners, fmt.Errorf("listen on %s: %w", addr, err)
+			return nil, err
 		}
-		if i >= plain {
-			l = tls.NewListener(l, secure)
-		}
-		listeners = append(listeners, l)
 	}
 	return listeners, nil
 }

@@ -3,23 +3,27 @@ package daemon
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // inflight counts the requests that a handler works on: closing a server cuts their connections, and does not wait until
 // they have cleaned up.
 type inflight struct {
-	next http.Handler
+	next atomic.Pointer[http.Handler]
 
 	mu    sync.Mutex
 	count int
 	idle  chan struct{} // closed when the last one ends; nil unless somebody waits
 }
 
+// serve makes h answer the requests from now on.
+func (f *inflight) serve(h http.Handler) { f.next.Store(&h) }
+
 func (f *inflight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.add(1)
 	defer f.add(-1)
-	f.next.ServeHTTP(w, r)
+	(*f.next.Load()).ServeHTTP(w, r)
 }
 
 func (f *inflight) add(n int) {

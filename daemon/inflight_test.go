@@ -11,7 +11,8 @@ import (
 func TestInflightWaitsForHandlers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
-		f := &inflight{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-goOn })}
+		f := &inflight{}
+		f.serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-goOn }))
 		if !f.wait(0) {
 			t.Error("it waits for no request at all")
 		}

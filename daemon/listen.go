@@ -12,6 +12,18 @@ import (
 	"github.com/vitrine-image/vitrine/internal/loopback"
 )
 
+// listenAll opens addresses up to the first that cannot be opened.
+func listenAll(ctx context.Context, addrs []string) (listeners []net.Listener, err error) {
+	for _, addr := range addrs {
+		l, err := listenOne(ctx, addr)
+		if err != nil {
+			return listeners, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
 // listenOne opens host:port or unix:/path. The socket of a daemon that is gone is replaced; one that answers is not.
 func listenOne(ctx context.Context, addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")

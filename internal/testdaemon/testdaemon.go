@@ -34,6 +34,13 @@ func ServeIfChild() {
 	if config := os.Getenv(mounterEnv); config != "" {
 		os.Exit(serveMounter(config))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "probe-mount" { // started by the daemon in a child, which takes itself for vitrined
+		if err := daemon.Command().Execute(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if path := os.Getenv(childEnv); path != "" {
 		os.Exit(child(path))
 	}
@@ -46,7 +53,8 @@ func child(path string) int {
 	ready := os.NewFile(3, "ready")
 	cfg, err := daemon.Load(path)
 	if err == nil {
-		err = daemon.Run(ctx, cfg, daemon.Options{Ready: func(r daemon.Running) {
+		reread := func() (daemon.Config, error) { return daemon.Load(path) }
+		err = daemon.Run(ctx, cfg, daemon.Options{Reread: reread, Ready: func(r daemon.Running) {
 			for _, addr := range r.Addrs {
 				fmt.Fprint(ready, addr, " ")
 			}
