@@ -1,11 +1,17 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -25,9 +31,11 @@ func (s *fakeSession) convert(data *imageservice.Data, format string) error {
 	return nil
 }
 
-// A fakeDisk has data where its bytes are not 0. It fails at what should not be read.
+// A fakeDisk has data where its bytes are 1, and else 0. It fails at what should not be read.
 type fakeDisk struct {
 	memoryReader
+	file   *os.File // has the same bytes from fileAt on, but for the first copied; nil for no file
+	copied int64
 	reads  int64         // bytes
 	failAt int64         // 0 for nowhere
 	closed chan struct{} // receives when it is closed, unless nil
@@ -53,11 +61,24 @@ func (d *fakeDisk) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }
 
 func (d *fakeDisk) DataAt(_ context.Context, off int64) (start, end int64, err error) {
-	for start = off; start < d.Size() && d.memoryReader[start] == 0; start++ {
+	next := func(b byte, from int64) int64 {
+		if i := bytes.IndexByte(d.memoryReader[from:], b); i >= 0 {
+			return from + int64(i)
+		}
+		return d.Size()
 	}
-	for end = start; end < d.Size() && d.memoryReader[end] != 0; end++ {
-	}
+	start = next(1, off)
+	end = next(0, start)
 	return start, end, nil
+}
+
+const fileAt = 12345
+
+func (d *fakeDisk) Stored(_ context.Context, off, n int64) (f *os.File, at, length int64, err error) {
+	if d.file == nil || off < d.copied {
+		return d.file, 0, 0, nil
+	}
+	return d.file, fileAt + off, min(n, d.Size()-off), nil
 }
 
 type fakeStream struct{ disk *fakeDisk }
@@ -148,6 +169,71 @@ func TestConversions(t *testing.T) {
 	}
 }
 
+func copying(t *testing.T, w io.Writer, d *fakeDisk) rangeSender {
+	return func(offset, n int64) error { return sendCopy(t.Context(), w, d, offset, n) }
+}
+
+// TestDisksAreSentByTheKernel where they stand in a file as they are.
+func TestDisksAreSentByTheKernel(t *testing.T) {
+	const long = 1 << 20
+	for _, tt := range []struct {
+		name   string
+		data   []int
+		copied int64
+		reads  int64 // bytes
+	}{
+		{"all", []int{long}, 0, 0},
+		{"with holes", []int{filePiece, long, filePiece + 1}, 0, 0},
+		{"too short", []int{filePiece - 1, long, 100}, 0, filePiece - 1 + 100},
+		{"not all, and it is not tried too often", []int{lookAgain + long}, 1, lookAgain},
+		{"nothing", []int{long}, long, long},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, sendfile bool) {
+				f := newFake()
+				f.disk = newDisk(tt.data...)
+				f.disk.copied = tt.copied
+				path := filepath.Join(t.TempDir(), "data")
+				if err := os.WriteFile(path, slices.Concat(make([]byte, fileAt), f.disk.memoryReader), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if f.disk.file, err = os.Open(path); err != nil {
+					t.Fatal(err)
+				}
+				defer f.disk.file.Close()
+				id := f.add(image.Image{Owner: "p1"}, "data")
+				f.images[id].DiskFormat = "vmdk"
+				data := f.disk.Size()
+				for i, n := range tt.data {
+					data -= int64(n * (i % 2))
+				}
+				handler := newHandler(t, f, func(c *Config) { c.Sendfile = sendfile })
+				onNetworks(t, handler, func(t *testing.T, _ *Server, dial func() halfCloser) {
+					c := dial()
+					f.disk.reads = 0
+					fmt.Fprintf(c, "GET /v2/images/%s/file?format=raw HTTP/1.1\r\nHost: localhost\r\n\r\n", id)
+					res, err := http.ReadResponse(bufio.NewReader(c), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, err := io.ReadAll(res.Body)
+					if err != nil || !bytes.Equal(got, f.disk.memoryReader) {
+						t.Errorf("%d bytes, %v, equal: %v", len(got), err, bytes.Equal(got, f.disk.memoryReader))
+					}
+					want := data
+					if _, plain := c.(*net.TCPConn); sendfile && plain {
+						want = tt.reads
+					}
+					if f.disk.reads != want {
+						t.Errorf("%d bytes were read, want %d", f.disk.reads, want)
+					}
+				})
+			})
+		})
+	}
+}
+
 // TestZerosAreNotRead sends disks with holes, whose long ones are not read.
 func TestZerosAreNotRead(t *testing.T) {
 	const long = copyPiece
@@ -172,7 +258,7 @@ func TestZerosAreNotRead(t *testing.T) {
 			}
 			var got bytes.Buffer
 			d.reads = 0
-			if err := sendSparse(t.Context(), &got, d, skip, d.Size()-skip); err != nil || !bytes.Equal(got.Bytes(), d.memoryReader[skip:]) {
+			if err := sendSparse(t.Context(), &got, d, copying(t, &got, d), skip, d.Size()-skip); err != nil || !bytes.Equal(got.Bytes(), d.memoryReader[skip:]) {
 				t.Errorf("%v from %d on: %d bytes, %v, want %d", tt.pieces, skip, got.Len(), err, d.Size()-skip)
 			}
 			if skip == 0 && d.reads != tt.reads {
@@ -214,8 +300,8 @@ func TestWhoTakesNoConversion(t *testing.T) {
 	w := clientWriter{writerFunc(func([]byte) (int, error) { return 0, gone })}
 	d := newDisk(10, copyPiece)
 	for what, err := range map[string]error{
-		"data":   sendSparse(t.Context(), w, d, 0, 10),
-		"zeros":  sendSparse(t.Context(), w, d, 10, copyPiece),
+		"data":   sendSparse(t.Context(), w, d, copying(t, w, d), 0, 10),
+		"zeros":  sendSparse(t.Context(), w, d, copying(t, w, d), 10, copyPiece),
 		"stream": fakeStream{d}.Stream(t.Context(), w),
 	} {
 		if !errors.Is(err, image.ErrInterrupted) || !errors.Is(err, gone) {

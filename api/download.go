@@ -97,7 +97,7 @@ func (s *server) sendPart(w *response, r *http.Request, data *imageservice.Data,
 		return data.Stream.Stream(r.Context(), clientWriter{w})
 	}
 	if sparse, ok := data.Reader.(sparseReader); ok {
-		return sendSparse(r.Context(), w, sparse, part.offset, part.length)
+		return s.sendDisk(w, r, sparse, part.offset, part.length)
 	}
 	return s.send(w, r, data.Reader, part.offset, part.length)
 }

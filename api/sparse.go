@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -14,7 +16,12 @@ type sparseReader interface {
 	imagestore.Reader
 	// DataAt returns the data at off or the first behind it, [start, end); it may go on at end. start is Size() when there is none.
 	DataAt(ctx context.Context, off int64) (start, end int64, err error)
+	// Stored tells in which file, and where in there, the bytes at off stand as they are, and how many of them in a row, up to n.
+	Stored(ctx context.Context, off, n int64) (f *os.File, at, length int64, err error)
 }
+
+// A rangeSender sends n bytes of a reader from offset.
+type rangeSender func(offset, n int64) error
 
 // zeros is what is sent for ranges without data that are as long. Shorter ones are read.
 var zeros [copyPiece]byte
@@ -22,8 +29,61 @@ var zeros [copyPiece]byte
 // longRun is how much is read without looking for a range of zeros in between.
 const longRun = 64 << 20
 
-// sendSparse sends through a buffer what is data, and zeros for the rest.
-func sendSparse(ctx context.Context, w io.Writer, r sparseReader, offset, n int64) error {
+// sendDisk answers with n bytes from offset.
+func (s *server) sendDisk(w *response, r *http.Request, disk sparseReader, offset, n int64) error {
+	send := func(offset, n int64) error { return sendCopy(r.Context(), w, disk, offset, n) }
+	if s.cfg.Sendfile && onPlainTCP(r) {
+		stored := storedSender{w: w, disk: disk, rest: send}
+		defer stored.close()
+		return sendSparse(r.Context(), w, disk, func(offset, n int64) error { return stored.send(r.Context(), offset, n) }, offset, n)
+	}
+	return sendSparse(r.Context(), w, disk, send, offset, n)
+}
+
+// A storedSender lets the kernel send what stands in a file as it is, and has the rest sent.
+type storedSender struct {
+	w    *response
+	disk sparseReader
+	rest rangeSender
+	file *os.File // opened once more; nil until it is needed
+}
+
+// lookAgain is after how many bytes that do not stand in a file so that it pays it is tried again.
+const lookAgain = 16 << 20
+
+func (s *storedSender) send(ctx context.Context, offset, n int64) error {
+	for end := offset + n; offset < end; {
+		f, at, length, err := s.disk.Stored(ctx, offset, end-offset)
+		if err != nil {
+			return fmt.Errorf("read data at %d: %w", offset, err)
+		}
+		if length >= filePiece && s.file == nil {
+			if s.file, err = reopen(f); err != nil {
+				return s.rest(offset, end-offset)
+			}
+		}
+		if length >= filePiece {
+			err = sendFile(s.w, s.file, at, length)
+		} else {
+			length = min(end-offset, lookAgain)
+			err = s.rest(offset, length)
+		}
+		if err != nil {
+			return err
+		}
+		offset += length
+	}
+	return nil
+}
+
+func (s *storedSender) close() {
+	if s.file != nil {
+		s.file.Close()
+	}
+}
+
+// sendSparse has sent what is data, and sends zeros for the rest.
+func sendSparse(ctx context.Context, w io.Writer, r sparseReader, send rangeSender, offset, n int64) error {
 	for end := offset + n; offset < end; {
 		start, stop, err := findRun(ctx, r, offset)
 		if err != nil {
@@ -36,7 +96,7 @@ func sendSparse(ctx context.Context, w io.Writer, r sparseReader, offset, n int6
 		if err := sendZeros(w, start-offset); err != nil {
 			return err
 		}
-		if err := sendCopy(ctx, w, r, start, stop-start); err != nil {
+		if err := send(start, stop-start); err != nil {
 			return err
 		}
 		offset = stop

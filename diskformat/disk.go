@@ -296,6 +296,28 @@ func (d *Disk) run(ctx context.Context, off, n int64) (run, error) {
 	return r, err
 }
 
+// Stored returns where in the Source the bytes at off stand as they are, and how many of them in a row, up to n; 0 for none.
+func (d *Disk) Stored(ctx context.Context, off, n int64) (at, length int64, err error) {
+	n = min(n, d.size-off)
+	var have run
+	for have.n < n {
+		r, err := d.run(ctx, off+have.n, n-have.n)
+		switch {
+		case have.n > 0 && (err != nil || !have.joins(r)):
+			return have.at, have.n, nil // what failed is for the one who asks for it
+		case err != nil:
+			return 0, 0, err
+		case r.kind != runStored:
+			return 0, 0, nil
+		case have.n == 0:
+			have = r
+		default:
+			have.n += r.n
+		}
+	}
+	return have.at, have.n, nil
+}
+
 // finish does the pieces of a read that is at n when they are done. It returns err, or that of the first piece that fails.
 func (d *Disk) finish(ctx context.Context, p []byte, pieces []piece, n int, err error) (int, error) {
 	if len(pieces) > 1 && len(p) >= parallelFrom {

@@ -146,6 +146,23 @@ func (b backwards) find(_ context.Context, off, n int64) (run, error) {
 	return run{n: min(n, b.block-within), kind: runStored, at: b.size - b.block - (off - within) + within}, nil
 }
 
+func TestStored(t *testing.T) {
+	const block, size = 100, 1000
+	for _, tt := range []struct{ off, n, at, length int64 }{
+		{0, 1000, 900, 100}, // the next one stands elsewhere
+		{0, 10, 900, 10}, {70, 1000, 970, 30}, {100, 100, 800, 100}, {950, 1000, 50, 50}, {1000, 5, 0, 0}, {2000, 5, 0, 0}, {5, 0, 0, 0},
+	} {
+		d := &Disk{&file{bytesSource(make([]byte, size)), NewCache(1), 1}, backwards{block, size}, size}
+		if at, n, err := d.Stored(t.Context(), tt.off, tt.n); at != tt.at || n != tt.length || err != nil {
+			t.Errorf("Stored(%d, %d) = %d, %d, %v, want %d, %d", tt.off, tt.n, at, n, err, tt.at, tt.length)
+		}
+	}
+	cut := &Disk{&file{bytesSource(make([]byte, 850)), NewCache(1), 1}, backwards{block, size}, size}
+	if _, _, err := cut.Stored(t.Context(), 0, size); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Stored of what is not there = %v, want %v", err, ErrCorrupt)
+	}
+}
+
 // A busySource knows how many reads it has at once. They wait until there are enough.
 type busySource struct {
 	bytesSource

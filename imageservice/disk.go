@@ -3,6 +3,7 @@ package imageservice
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/vitrine-image/vitrine/diskformat"
@@ -76,6 +77,17 @@ func (d *Disk) Extents(ctx context.Context, off, n int64) (all []imagestore.Exte
 // DataAt is DataAt of this package.
 func (d *Disk) DataAt(ctx context.Context, off int64) (start, end int64, err error) {
 	return DataAt(ctx, d, off)
+}
+
+// Stored tells in which local file, and where in there, the bytes at off stand as they are, and how many of them in a row, up to n.
+// There are 0 when they are compressed or zeros, or in no such file.
+func (d *Disk) Stored(ctx context.Context, off, n int64) (f *os.File, at, length int64, err error) {
+	file, ok := d.data.(imagestore.FileReader)
+	if !ok {
+		return nil, 0, 0, nil
+	}
+	at, length, err = d.Disk.Stored(ctx, off, n)
+	return file.File(), at, length, explainDisk(d.img, err)
 }
 
 // Close closes the disk and the image's data.

@@ -113,6 +113,13 @@ func checkDisk(t *testing.T, disk *imageservice.Disk, want []byte) {
 	if err != nil || !slices.Equal(extents, []imagestore.Extent{{Offset: mega / 2, Length: mega / 2}, {Offset: 3 * mega, Length: mega / 2}}) {
 		t.Errorf("Extents = %v, %v", extents, err)
 	}
+	file, at, n, err := disk.Stored(t.Context(), 3*mega+5, mega)
+	if err != nil || n != mega-5 {
+		t.Fatalf("Stored = %d bytes, %v, want %d", n, err, mega-5)
+	}
+	if n, err := file.ReadAt(got[:n], at); err != nil || !bytes.Equal(got[:n], want[3*mega+5:]) {
+		t.Errorf("%s has %d other bytes at %d (%v)", file.Name(), n, at, err)
+	}
 	for _, tt := range [][3]int64{{0, 0, mega}, {mega - 1, mega - 1, mega}, {mega, 3 * mega, 4 * mega}, {4 * mega, 4 * mega, 4 * mega}} {
 		if start, end, err := disk.DataAt(t.Context(), tt[0]); err != nil || start != tt[1] || end != tt[2] {
 			t.Errorf("DataAt %d = %d, %d, %v, want %d, %d", tt[0], start, end, err, tt[1], tt[2])
