@@ -52,11 +52,11 @@ func (a *auditor) top(ctx context.Context) error {
 		case directory && isShard(name):
 			return a.walk(ctx, name, func(base string, st unix.Stat_t) error { return a.entry(path.Join(name, base), st) })
 		}
-		return a.foreign(name, st)
+		return a.entry(name, st)
 	})
 }
 
-// entry reports what lies in a shard.
+// entry reports what lies in a shard, or in the directory itself.
 func (a *auditor) entry(p string, st unix.Stat_t) error {
 	if kindOf(st.Mode) != "" || !isObjectPath(p) {
 		return a.foreign(p, st)

@@ -3,6 +3,7 @@ package filestore
 import (
 	"cmp"
 	"context"
+	"path"
 
 	"github.com/vitrine-image/vitrine/image"
 )
@@ -33,12 +34,12 @@ func (s *Store) Delete(ctx context.Context, loc image.Location) error {
 
 // remove removes a file durably. Errors: fs.ErrNotExist when it is not there, durably so.
 func (s *Store) remove(r *root, p string) error {
-	shard, err := r.sub(shardOf(p))
+	shard, err := r.sub(path.Dir(p))
 	if err != nil {
 		return err
 	}
 	defer shard.Close()
-	err = s.step(stepUnlink, func() error { return shard.unlink(p[len("xx/"):]) })
+	err = s.step(stepUnlink, func() error { return shard.unlink(path.Base(p)) })
 	if err != nil && !notExist(err) {
 		return err
 	}

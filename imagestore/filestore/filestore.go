@@ -3,8 +3,8 @@
 //	<directory>/<first two hex digits of the image's id>/<object name>
 //
 // which appears under that name only when all of it is on the disk: until then it has no name at all, or, where the
-// file system cannot do that, one in <directory>/tmp. The file .vitrine-store marks a directory as the store's, so that
-// a disk that is not mounted does not look like an empty store.
+// file system cannot do that, one in <directory>/tmp. What was taken over from Glance lies in the directory itself. The
+// file .vitrine-store marks a directory as the store's, so that a disk that is not mounted does not look like an empty store.
 //
 // Start reading at Open, then Put. All work on the file system goes through root, which follows no symbolic link.
 package filestore
@@ -29,10 +29,13 @@ type Config struct {
 	Dirs []Dir
 	// UUID is the identity that the store had when it was opened before, "" if it never was. A store that was opened
 	// before is not made anew in empty directories: it is offline until those with its marker are there again.
-	UUID    string
-	MinFree int64        // bytes of each file system that no upload may take
-	Reread  bool         // what is written is read soon: the page cache may keep it
-	Logger  *slog.Logger // nil discards
+	UUID string
+	// Occupied says that directories may hold other things when they are used first: the files of a Glance, which stay where
+	// they are. Otherwise only empty ones are taken.
+	Occupied bool
+	MinFree  int64        // bytes of each file system that no upload may take
+	Reread   bool         // what is written is read soon: the page cache may keep it
+	Logger   *slog.Logger // nil discards
 }
 
 // A Dir is one directory of a store. New data goes where the priority is highest, among those with enough space.
@@ -46,6 +49,7 @@ type Store struct {
 	id       string
 	uuid     string
 	minFree  int64
+	occupied bool
 	reread   bool
 	log      *slog.Logger
 	dirs     []*directory // by falling priority
@@ -66,6 +70,7 @@ func Open(cfg Config) (*Store, error) {
 		id:       cfg.ID,
 		uuid:     cfg.UUID,
 		minFree:  cfg.MinFree,
+		occupied: cfg.Occupied,
 		reread:   cfg.Reread,
 		log:      cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).With("store", cfg.ID),
 		promises: promises{bytes: map[uint64]int64{}},

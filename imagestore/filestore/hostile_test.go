@@ -124,7 +124,9 @@ func TestForeignThingsAreReported(t *testing.T) {
 			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			want[path] = "file that is no object"
+			if want[path] = "file that is no object"; at == "." && imagestore.IsObjectName(name) {
+				want[path] = "" // as Glance has it
+			}
 		}
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "lost+found", "x"), 0o700); err != nil {

@@ -94,7 +94,7 @@ func (s *Store) adopt(d *directory) error {
 	if err != nil {
 		return err
 	}
-	if !empty {
+	if !empty && !s.occupied {
 		return fmt.Errorf("directory %s holds other things and no marker file %s: name an empty directory, or put the marker back",
 			d.path, markerName)
 	}

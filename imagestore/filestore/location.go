@@ -21,10 +21,11 @@ func objectPath(obj imagestore.Object) (string, error) {
 
 func shardOf(name string) string { return name[:2] }
 
-// isObjectPath tells whether a path below a directory is one that Put makes: the shard and the name.
+// isObjectPath tells whether a path below a directory is one that Put makes, the shard and the name, or the name alone, by
+// which Glance keeps files that were taken over from it.
 func isObjectPath(p string) bool {
-	shard, name, ok := strings.Cut(p, "/")
-	return ok && imagestore.IsObjectName(name) && shard == shardOf(name)
+	dir, name := path.Split(p)
+	return imagestore.IsObjectName(name) && (dir == "" || dir == shardOf(name)+"/")
 }
 
 // location returns the location of the object at p below d.
@@ -47,10 +48,13 @@ func (s *Store) resolve(loc image.Location) (*directory, string, error) {
 			return d, p, nil
 		}
 	}
-	shard, name := path.Split(u.Path)
-	p := path.Join(path.Base(shard), name)
-	if !isObjectPath(p) {
+	dir, name := path.Split(u.Path)
+	if !imagestore.IsObjectName(name) {
 		return nil, "", s.foreign()
+	}
+	p := name
+	if shard := path.Base(dir); shard == shardOf(name) {
+		p = path.Join(shard, name)
 	}
 	d, err := s.find(p)
 	if err == nil && d == nil {
