@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
@@ -232,6 +233,42 @@ func TestDisksAreSentByTheKernel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPiecesAreMadeAhead while another one is sent; when that fails, the one that was made is for nobody.
+func TestPiecesAreMadeAhead(t *testing.T) {
+	gone := errors.New("gone")
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &aheadReader{memoryReader: newDisk(5 << 20).memoryReader, begun: make(chan struct{}, 100)}
+			var got bytes.Buffer
+			err := sendAhead(t.Context(), writerFunc(func(p []byte) (int, error) {
+				<-d.begun
+				if got.Len()+len(p) < len(d.memoryReader) {
+					<-d.begun // of the next piece
+					d.begun <- struct{}{}
+				}
+				if fails {
+					return 0, gone
+				}
+				return got.Write(p)
+			}), d, 0, d.Size())
+			if fails && !errors.Is(err, gone) || !fails && (err != nil || !bytes.Equal(got.Bytes(), d.memoryReader)) {
+				t.Errorf("fails: %v: %d bytes, %v", fails, got.Len(), err)
+			}
+		})
+	}
+}
+
+// An aheadReader tells when it begins to read.
+type aheadReader struct {
+	memoryReader
+	begun chan struct{}
+}
+
+func (d *aheadReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	d.begun <- struct{}{}
+	return d.memoryReader.ReadAt(ctx, p, off)
 }
 
 // TestZerosAreNotRead sends disks with holes, whose long ones are not read.

@@ -75,12 +75,8 @@ func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n i
 	defer giveBack()
 	for size := copyPiece; n > 0; {
 		p := buf[:min(n, int64(size), int64(len(buf)))]
-		got, err := r.ReadAt(ctx, p, offset)
-		if got < len(p) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("read data at %d: %w", offset+int64(got), err)
+		if err := readPiece(ctx, r, p, offset); err != nil {
+			return err
 		}
 		start := time.Now()
 		if _, err := w.Write(p); err != nil {
@@ -90,9 +86,21 @@ func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n i
 		if time.Since(start) > soon {
 			size = copyPiece
 		}
-		offset, n = offset+int64(got), n-int64(got)
+		offset, n = offset+int64(len(p)), n-int64(len(p))
 	}
 	return nil
+}
+
+// readPiece fills p from offset.
+func readPiece(ctx context.Context, r imagestore.Reader, p []byte, offset int64) error {
+	got, err := r.ReadAt(ctx, p, offset)
+	if got == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read data at %d: %w", offset+int64(got), err)
 }
 
 // sendFile lets the kernel send.

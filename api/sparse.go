@@ -6,6 +6,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -31,7 +34,7 @@ const longRun = 64 << 20
 
 // sendDisk answers with n bytes from offset.
 func (s *server) sendDisk(w *response, r *http.Request, disk sparseReader, offset, n int64) error {
-	send := func(offset, n int64) error { return sendCopy(r.Context(), w, disk, offset, n) }
+	send := func(offset, n int64) error { return sendAhead(r.Context(), w, disk, offset, n) }
 	if s.cfg.Sendfile && onPlainTCP(r) {
 		stored := storedSender{w: w, disk: disk, rest: send}
 		defer stored.close()
@@ -74,6 +77,62 @@ func (s *storedSender) send(ctx context.Context, offset, n int64) error {
 		offset += length
 	}
 	return nil
+}
+
+// sendAhead is sendCopy that makes the next piece while one is sent: to decompress takes as long as to send.
+func sendAhead(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {
+	if n <= copyPiece {
+		return sendCopy(ctx, w, r, offset, n)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	free, filled := make(chan []byte, 2), make(chan filledPiece)
+	for range cap(free) {
+		buf, giveBack := borrowPiece()
+		defer giveBack()
+		free <- buf
+	}
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer stop()
+	var slow atomic.Bool // the client
+	reader.Go(func() {
+		defer close(filled)
+		for size := copyPiece; n > 0; size = min(2*size, largePiece) {
+			if slow.Load() {
+				size = copyPiece
+			}
+			buf := <-free // there is one: no more than the other is being sent
+			p := buf[:min(n, int64(size), int64(len(buf)))]
+			piece := filledPiece{buf, p, readPiece(ctx, r, p, offset)}
+			select {
+			case filled <- piece:
+			case <-ctx.Done():
+				return
+			}
+			if piece.err != nil {
+				return
+			}
+			offset, n = offset+int64(len(p)), n-int64(len(p))
+		}
+	})
+	for piece := range filled {
+		if piece.err != nil {
+			return piece.err
+		}
+		start := time.Now()
+		if _, err := w.Write(piece.data); err != nil {
+			return sendError(err)
+		}
+		slow.Store(time.Since(start) > soon)
+		free <- piece.buf
+	}
+	return ctx.Err()
+}
+
+// A filledPiece is data in a buffer, or what became of it.
+type filledPiece struct {
+	buf, data []byte
+	err       error
 }
 
 func (s *storedSender) close() {
