@@ -86,6 +86,7 @@ type Session interface {
 	ImportSession
 	CloneSession
 	ExtentSession
+	SumSession
 	metadef.Catalog
 	MemberSession
 	TaskSession

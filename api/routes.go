@@ -62,6 +62,7 @@ var routes = []route{
 
 	{"POST", wire.OwnPath + "/images/:image/clones", (*server).cloneImage, true},
 	{"GET", wire.OwnPath + "/images/:image/extents", (*server).listExtents, false},
+	{"GET", wire.OwnPath + "/images/:image/sums", (*server).listSums, false},
 
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},

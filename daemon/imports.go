@@ -37,6 +37,7 @@ type ImportConfig struct {
 	ConvertSpace    Size              `toml:"convert_space"`
 	ConvertAtOnce   int               `toml:"convert_at_once"`
 	QemuImgUser     string            `toml:"qemu_img_user"` // "" for nobody
+	DiskSums        Size              `toml:"disk_sums"`     // the longest disk that is summed, 0 for none
 	Inject          map[string]string `toml:"inject"`
 	IgnoreUserRoles []string          `toml:"ignore_user_roles"`
 }
@@ -59,7 +60,7 @@ type OutgoingConfig struct {
 
 func defaultImport() ImportConfig {
 	return ImportConfig{Methods: importMethods(), Workers: 4, KeepTask: 48 * Hour, MaxRatio: 2000, OutputFormat: "raw",
-		ConvertMemory: 1 << 30, ConvertTimeout: Hour, ConvertSpace: 64 << 30, ConvertAtOnce: 2, IgnoreUserRoles: []string{"admin"}}
+		ConvertMemory: 1 << 30, ConvertTimeout: Hour, ConvertSpace: 64 << 30, ConvertAtOnce: 2, DiskSums: 32 << 30, IgnoreUserRoles: []string{"admin"}}
 }
 
 func defaultOutgoing() OutgoingConfig {
@@ -240,6 +241,6 @@ func (d *daemon) importer() (*importer.Importer, error) {
 	c := d.cfg.Import
 	plugins := importer.PluginConfig{Enabled: c.Plugins, MaxRatio: c.MaxRatio, Formats: c.formats(), Inject: c.Inject,
 		IgnoreRoles: c.IgnoreUserRoles, Rules: d.cfg.Images.rules()}
-	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Remote: region{d.cfg.Outgoing.CAFile}, Workers: c.Workers, Plugins: plugins,
+	return importer.New(importer.Config{Images: d.service, Outgoing: d.outgoing, Remote: region{d.cfg.Outgoing.CAFile}, Workers: c.Workers, Plugins: plugins, DiskSums: int64(c.DiskSums),
 		MaxSize: int64(d.cfg.Images.SizeCap), Retries: d.cfg.Images.HTTPRetries, Logger: d.log})
 }

@@ -97,6 +97,8 @@ type ImportPlan struct {
 	Properties      map[string]string `json:"properties,omitempty"` // that the image gets when it becomes active
 	MinRAM          int64             `json:"min_ram,omitempty"`    // MiB, unless the image has another one by then
 
+	Received *ContentSum `json:"received,omitempty"` // of the data, once something else was made of it
+
 	Location *LocationPlan `json:"location,omitempty"` // of LocationMethod
 }
 

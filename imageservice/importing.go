@@ -225,6 +225,11 @@ func (s *Service) recordCopy(ctx context.Context, task *image.Task, plan *image.
 			for name, value := range plan.Properties {
 				img.SetProperty(name, value)
 			}
+			if plan.Received != nil {
+				if err := tx.SaveContentSum(img.Number, *plan.Received); err != nil {
+					return err
+				}
+			}
 			img.MinRAM = cmp.Or(img.MinRAM, plan.MinRAM)
 		}
 		img.UpdatedAt = s.timestamp()

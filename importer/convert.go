@@ -54,6 +54,9 @@ func (j *job) convert(ctx context.Context) error {
 	if err := j.inspect(ctx, img, r); err != nil {
 		return err
 	}
+	if err := j.sumReceived(ctx, r); err != nil {
+		return err
+	}
 	out, err := j.images.ConvertStaged(ctx, img, target)
 	if err != nil {
 		return err

@@ -33,6 +33,8 @@ type Images interface {
 	ImportedImage(ctx context.Context, task *image.Task) (*image.Image, error)
 	OpenStaged(ctx context.Context, img *image.Image) (imagestore.Reader, error)
 	ConvertStaged(ctx context.Context, img *image.Image, format string) (*qemuimg.File, error)
+	HashAlgo() string
+	SumDisk(ctx context.Context, task *image.Task, max int64, watch func(io.Reader) io.Reader) error
 	OpenImported(ctx context.Context, img *image.Image) (imagestore.Reader, error)
 	Judged(img *image.Image) bool
 	Receive(ctx context.Context, task *image.Task, plan *image.ImportPlan, store string, req ingest.Request) error
@@ -56,6 +58,7 @@ type Config struct {
 	Workers  int              // imports at once, 0 for 4
 	MaxSize  int64            // bytes of an image, 0 for no limit
 	Retries  int              // how often the data of a location is read again that could not be read
+	DiskSums int64            // bytes of the longest disk whose sum is made, beside that of the data; 0 for none
 	Plugins  PluginConfig
 	Logger   *slog.Logger     // nil discards
 	Now      func() time.Time // nil is time.Now
@@ -70,6 +73,7 @@ type Importer struct {
 	maxSize  int64
 	retries  int
 	pause    time.Duration // before each
+	diskSums int64
 	plugins  PluginConfig
 	log      *slog.Logger
 	now      func() time.Time
@@ -83,7 +87,7 @@ func New(cfg Config) (*Importer, error) {
 	if err := cfg.Plugins.check(); err != nil {
 		return nil, err
 	}
-	imp := &Importer{plugins: cfg.Plugins, images: cfg.Images, outgoing: cfg.Outgoing, remote: cfg.Remote, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize, retries: cfg.Retries, pause: 5 * time.Second,
+	imp := &Importer{plugins: cfg.Plugins, diskSums: cfg.DiskSums, images: cfg.Images, outgoing: cfg.Outgoing, remote: cfg.Remote, workers: cmp.Or(cfg.Workers, 4), maxSize: cfg.MaxSize, retries: cfg.Retries, pause: 5 * time.Second,
 		log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now}
 	if imp.now == nil {
 		imp.now = time.Now

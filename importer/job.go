@@ -32,7 +32,7 @@ func (j *job) work(ctx context.Context) error {
 		}
 	}
 	if !j.plan.Staged {
-		return j.fill(ctx, j.images.OpenImported)
+		return j.finish(ctx, j.images.OpenImported)
 	}
 	if err := j.verifyStaged(ctx); err != nil {
 		return err
@@ -40,7 +40,16 @@ func (j *job) work(ctx context.Context) error {
 	if err := j.runPlugins(ctx); err != nil {
 		return err
 	}
-	return j.fill(ctx, j.images.OpenStaged)
+	return j.finish(ctx, j.images.OpenStaged)
+}
+
+// finish fills the stores, and sums what they have then.
+func (j *job) finish(ctx context.Context, open func(context.Context, *image.Image) (imagestore.Reader, error)) error {
+	err := j.fill(ctx, open)
+	if err == nil {
+		j.sumDisk(ctx)
+	}
+	return err
 }
 
 // attempts refuses a task that was taken up too often.

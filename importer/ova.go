@@ -37,6 +37,9 @@ func (j *job) extract(ctx context.Context) error {
 	if err != nil {
 		return ovaError(err)
 	}
+	if err := j.sumReceived(ctx, r); err != nil {
+		return err
+	}
 	body, _, err := j.openInOVA(ctx, r, disk, io.Discard)
 	if err != nil {
 		return ovaError(err)

@@ -154,6 +154,9 @@ func (j *job) decompress(ctx context.Context) error {
 		return err
 	}
 	defer unpacked.Close()
+	if err := j.sumReceived(ctx, r); err != nil {
+		return err
+	}
 	req := ingest.Request{Body: j.progress(ctx, j.limitRatio(unpacked, src)), Size: -1, MaxSize: j.maxSize}
 	return j.restage(ctx, Decompression, req, func(*image.ImportPlan) {})
 }

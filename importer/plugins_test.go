@@ -117,7 +117,7 @@ var packings = map[string]func(t *testing.T, data []byte) []byte{
 var joined = []string{"gzip", "zstd", "lz4", "bzip2", "xz"}
 
 func TestUnpack(t *testing.T) {
-	want := bytes.Repeat(data, 30) // several megabytes: more than one chunk
+	want := bytes.Repeat(data, 8) // more than one chunk
 	ways := map[string]func(t *testing.T) []byte{
 		"zip64": func(t *testing.T) []byte { return packZip64(t, want) },
 		"lz4 blocks": func(t *testing.T) []byte {
@@ -127,7 +127,7 @@ func TestUnpack(t *testing.T) {
 		"lz4 linked": func(t *testing.T) []byte { return pack(t, want, "lz4", "-BDc") },
 		"xz -9":      func(t *testing.T) []byte { return pack(t, want, "xz", "-9c") },
 		"xz blocks": func(t *testing.T) []byte {
-			return pack(t, want, "xz", "-c", "--block-size=1000000", "--check=sha256", "-T2")
+			return pack(t, want, "xz", "-c", "--block-size=500000", "--check=sha256", "-T2")
 		},
 		"xz no check": func(t *testing.T) []byte { return pack(t, want, "xz", "-c", "--check=none") },
 	}

@@ -64,6 +64,8 @@ type Tx interface {
 	// OpenTasks returns the tasks that have not ended, the oldest first.
 	OpenTasks() ([]*image.Task, error)
 
+	// ContentSums returns what is recorded of an image's content, by the names of what it is of.
+	ContentSums(number int64) ([]image.ContentSum, error)
 	// Staged returns what of an image lies in the staging area. Errors: image.ErrNotFound.
 	Staged(number int64) (image.Staged, error)
 	// Uploads returns all reservations.
@@ -124,6 +126,8 @@ type WriteTx interface {
 	KeepData(loc image.Location) error
 	// AddGarbage records data to be removed that no image names, such as what a failed upload could not delete.
 	AddGarbage(g image.Garbage) error
+	// SaveContentSum records a sum in the place of one of the same; deleting the image forgets all. Errors: image.ErrNotFound.
+	SaveContentSum(number int64, s image.ContentSum) error
 	// SaveStaged records what lies in the staging area for an image; what was there before becomes garbage.
 	SaveStaged(s image.Staged) error
 	// RemoveStaged forgets it and makes it garbage. Removing what is gone is no error; deleting the image does the same.

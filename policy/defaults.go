@@ -64,7 +64,7 @@ var groups = []group{
 		{Name: AddImage, Expression: admin + " or (" + projectMember + " and project_id:%(owner)s)",
 			Operations: []string{"POST /v2/images"}, Text: "Create an image."},
 		{Name: GetImage, Expression: admin + " or (role:reader and " + whoSeesTheImage + ")", Anonymous: true,
-			Operations: []string{"GET " + imagePath}, Text: "Show an image."},
+			Operations: []string{"GET " + imagePath, "GET /vitrine/v1/images/{image_id}/sums"}, Text: "Show an image."},
 		{Name: GetImages, Expression: adminOrReader, Anonymous: true,
 			Operations: []string{"GET /v2/images"}, Text: "List images."},
 		{Name: ModifyImage, Expression: adminOrMember,

@@ -129,3 +129,29 @@ func (s bytesSource) Size() int64 { return int64(len(s)) }
 func (s bytesSource) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return bytes.NewReader(s).ReadAt(p, off)
 }
+
+// sums are those of a raw disk without an import, and of other data that alone.
+func sums(t *testing.T, images Images) {
+	disk := []byte("a disk")
+	raw := uploadFormat(t, images, "raw", "bare", disk)
+	img, err := images.Get(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := image.ContentSum{Of: image.SumStored, Algo: img.HashAlgo, Value: img.HashValue, Size: int64(len(disk))}
+	guest := stored
+	guest.Of = image.SumDisk
+	if got, err := images.Sums(t.Context(), raw); err != nil || !slices.Equal(got, []image.ContentSum{stored, guest}) {
+		t.Errorf("the sums of a raw disk are %+v, %v", got, err)
+	}
+	packed := uploadFormat(t, images, "raw", "docker", disk)
+	if got, err := images.Sums(t.Context(), packed); err != nil || !slices.Equal(got, []image.ContentSum{stored}) {
+		t.Errorf("the sums of a container are %+v, %v", got, err)
+	}
+	queued := create(t, images, add("name", "queued")).ID
+	if got, err := images.Sums(t.Context(), queued); err != nil || len(got) > 0 {
+		t.Errorf("the sums of no data are %+v, %v", got, err)
+	}
+	_, err = images.Sums(t.Context(), image.NewID())
+	wantErr(t, "the sums of no image", err, image.ErrNotFound)
+}

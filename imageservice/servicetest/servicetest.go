@@ -41,6 +41,7 @@ type Images interface {
 	// DownloadAs returns it in a format, "" for its own.
 	DownloadAs(ctx context.Context, id image.ID, format string) ([]byte, error)
 	Extents(ctx context.Context, id image.ID, q image.ExtentQuery) (image.ExtentPage, error)
+	Sums(ctx context.Context, id image.ID) ([]image.ContentSum, error)
 }
 
 // Run runs the suite. open returns a service without images that has the certificate of signaturetest.Default; it is called once
@@ -77,6 +78,7 @@ func Run(t *testing.T, open func(t *testing.T) Images) {
 		"Convert":                 convert,
 		"ConvertRefuses":          convertRefuses,
 		"Extents":                 extents,
+		"Sums":                    sums,
 		"WhatIsNotThereIsMissing": whatIsNotThereIsMissing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })

@@ -7,8 +7,10 @@ import (
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
+	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -49,6 +51,15 @@ func New(name string) hash.Hash {
 		return fn()
 	}
 	return nil
+}
+
+// Sum returns the hash of all that r gives, in hex. The name is one that Check knows.
+func Sum(name string, r io.Reader) (string, error) {
+	h := New(name)
+	if _, err := io.CopyBuffer(h, r, make([]byte, 1<<20)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Check says whether hashes can be made with the algorithm of that name.

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"tasks", testTasks},
 		{"pages of tasks", testTaskPages},
 		{"staged data", testStaged},
+		{"sums of content", testContentSums},
 		{"namespaces of definitions", testNamespaces},
 		{"definitions", testDefinitions},
 		{"usage", testUsage},

@@ -285,6 +285,38 @@ func testStaged(t *testing.T, db metadata.DB) {
 	wantError(t, "SaveStaged for a deleted image", err, image.ErrNotFound)
 }
 
+func testContentSums(t *testing.T, db metadata.DB) {
+	img, other := newImage(), newImage()
+	create(t, db, img, other)
+	wantSums := func(number int64, want ...image.ContentSum) {
+		t.Helper()
+		view(t, db, func(tx metadata.Tx) error {
+			got, err := tx.ContentSums(number)
+			if err == nil && !slices.Equal(got, want) {
+				t.Errorf("ContentSums = %+v, want %+v", got, want)
+			}
+			return err
+		})
+	}
+	wantSums(img.Number)
+	received := image.ContentSum{Of: image.SumReceived, Algo: "sha512", Value: "ab", Size: 5}
+	disk := image.ContentSum{Of: image.SumDisk, Algo: "sha256", Value: "cd", Size: 1 << 40}
+	update(t, db, func(tx metadata.WriteTx) error {
+		return errors.Join(tx.SaveContentSum(img.Number, received), tx.SaveContentSum(img.Number, disk), tx.SaveContentSum(other.Number, disk))
+	})
+	wantSums(img.Number, disk, received)
+	received.Value = "ef"
+	update(t, db, func(tx metadata.WriteTx) error { return tx.SaveContentSum(img.Number, received) })
+	wantSums(img.Number, disk, received)
+	gone := img.Clone()
+	gone.Status = image.Deleted
+	save(t, db, gone)
+	wantSums(img.Number)
+	wantSums(other.Number, disk)
+	err := db.Update(ctx, func(tx metadata.WriteTx) error { return tx.SaveContentSum(img.Number, disk) })
+	wantError(t, "SaveContentSum for a deleted image", err, image.ErrNotFound)
+}
+
 func wantUsage(t *testing.T, db metadata.DB, project string, want image.Usage) {
 	t.Helper()
 	view(t, db, func(tx metadata.Tx) error {

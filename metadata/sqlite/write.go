@@ -50,6 +50,9 @@ func (t *writeTx) SaveImage(img *image.Image) error {
 		if _, err := t.exec(`DELETE FROM members WHERE number = ?`, img.Number); err != nil {
 			return err
 		}
+		if _, err := t.exec(`DELETE FROM sums WHERE number = ?`, img.Number); err != nil {
+			return err
+		}
 		if err := t.RemoveStaged(img.Number); err != nil {
 			return fmt.Errorf("save image %s: %w", img.ID, err)
 		}
