@@ -89,6 +89,7 @@ func (r *runner) copy(ctx context.Context, asked Image) (*file, error) {
 	}
 	if err != nil {
 		r.root.Remove(newName)
+		r.root.Remove(name)
 		return nil, err
 	}
 	f := r.reopen(name)
