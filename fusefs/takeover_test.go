@@ -29,7 +29,7 @@ import (
 const (
 	localImage  = 1 // in a file
 	remoteImage = 2 // read through the daemon
-	diskImage   = 3 // a disk in another format
+	diskImage   = 3 // a disk in another format, which lies in a file while there is a file "kept"
 	stuckImage  = 4 // whose reads last for ever while there is a file "stuck"
 	imageSize   = 4 << 20
 )
@@ -80,11 +80,13 @@ func takeHere(r request) error {
 	if err != nil {
 		return err
 	}
+	_, err = os.Stat(filepath.Join(f.dir, "kept"))
+	f.kept[diskImage] = err == nil
 	f.wrap = func(file *os.File, size int64) Reader {
-		switch name := filepath.Base(file.Name()); name {
-		case fmt.Sprint(stuckImage, ".data"):
+		switch name := filepath.Base(file.Name()); {
+		case name == fmt.Sprint(stuckImage, ".data"):
 			return &stuckReader{plainReader{file, size}, f.dir}
-		case fmt.Sprint(localImage, ".data"):
+		case name == fmt.Sprint(localImage, ".data"), name == fmt.Sprint(diskImage, ".data.disk") && f.kept[diskImage]:
 			return &fileReader{plainReader{file, size}}
 		}
 		return &plainReader{file, size}
@@ -261,6 +263,58 @@ func TestFilesStayOpen(t *testing.T) {
 			s.wantOpen(d, 0, nil)
 		})
 	}
+}
+
+// TestKeptDiskStaysOpen opens a disk that lies in a file, and lets a daemon come for which it lies in none; and the other way round.
+func TestKeptDiskStaysOpen(t *testing.T) {
+	testservers.Require(t, "passthrough")
+	s := newStand(t)
+	c := startChild(t)
+	kept := filepath.Join(s.dir, "kept")
+	if err := os.WriteFile(kept, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := s.daemon(nil, false)
+	var fds []int
+	open := func(what string) {
+		t.Helper()
+		fds = append(fds, int(c.ok(request{Op: "open", Path: s.file(diskImage), Flags: unix.O_DIRECT}).N))
+		for i, fd := range fds {
+			off := int64(len(fds)) << 16
+			if got := c.read(fd, off); got != string(s.data[diskImage][off:off+4096]) {
+				t.Errorf("%s: the %dth file that was opened reads wrong", what, i)
+			}
+			if a := c.ok(request{Op: "seek", FD: fd, Offset: off, Flags: unix.SEEK_DATA}); a.N != off {
+				t.Errorf("%s: of the %dth file that was opened, data after %d is at %d", what, i, off, a.N)
+			}
+		}
+	}
+	shut := func() {
+		t.Helper()
+		for _, fd := range fds {
+			c.close(fd)
+		}
+		fds = nil
+		s.wantOpen(d, 0, nil)
+	}
+	open("in a file")
+	if err := os.Remove(kept); err != nil {
+		t.Fatal(err)
+	}
+	d.kill()
+	d = s.daemon(nil, false)
+	open("in none, while the kernel has the file")
+	shut()
+	open("in none")
+	if err := os.WriteFile(kept, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.kill()
+	d = s.daemon(nil, false)
+	open("in a file, while the daemon reads")
+	shut()
+	open("in a file again")
+	shut()
 }
 
 // wantOpen waits until the daemon has so many files open, the images so often.
