@@ -43,7 +43,7 @@ func TestHostileCorpus(t *testing.T) {
 			deleteClosed(t, d.Client, id)
 		}
 	}
-	for f := range formattest.Some(25) {
+	for f := range formattest.Some(40) {
 		try(f)
 	}
 	for _, path := range []string{secret, "file:" + secret, "file://" + secret, "raw:" + secret, "../../../../../.." + secret,

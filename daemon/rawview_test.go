@@ -78,6 +78,7 @@ type rawView struct {
 // rawViews makes images by the recipes in a store, "" for the default one, and looks at them.
 func rawViews(t *testing.T, cfg testdaemon.Config, store string, recipes []formattest.Recipe) {
 	testservers.Require(t, "fuse", "qemu")
+	mountSays(t, cfg.Dir, "raw_cache_size = \"0B\"\n") // these are read so often that files would be made of them
 	d := testdaemon.Start(t, cfg)
 	disk := filepath.Join(t.TempDir(), "disk")
 	if err := os.WriteFile(disk, formattest.Mixed(formattest.MixedSize), 0o600); err != nil {
