@@ -235,6 +235,9 @@ func perform(r request, a *answer) (err error) {
 		return unserve()
 	case "take":
 		return takeHere(r)
+	case "remove":
+		serving.source.set(r.Offset, nil)
+		return nil
 	case "in use":
 		a.N, a.Data = inUseHere()
 		return nil

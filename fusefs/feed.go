@@ -88,7 +88,9 @@ func (m *Mount) catchUp(ctx context.Context) error {
 	if err := r.everything(ctx, time.Now()); err != nil {
 		return err
 	}
-	r.send()
+	if err := r.send(); err != nil {
+		return err
+	}
 	m.outdated = false
 	m.journal.head.view = m.view()
 	return nil
@@ -116,7 +118,9 @@ func (m *Mount) applyNext(ctx context.Context) error {
 			return err
 		}
 	}
-	r.send()
+	if err := r.send(); err != nil {
+		return err
+	}
 	m.applied(last)
 	return nil
 }
@@ -159,7 +163,9 @@ func (m *Mount) followMoves(ctx context.Context) {
 		case moved := <-m.moves:
 			r := newRound(m)
 			r.entry(imageNode(kindImage, moved.number), diskName)
-			r.send()
+			if err := r.send(); err != nil { // either name leads to the bytes
+				m.log.Warn("the kernel cannot be told where a disk lies now", "image_number", moved.number, "error", err)
+			}
 			close(moved.done)
 		case <-ctx.Done():
 			return

@@ -45,7 +45,7 @@ func (m *Mount) askHelper(ctx context.Context, anew bool) (err error) {
 	if m.helper, err = mounter.Attach(ctx, request); err != nil {
 		return &fusemount.Error{Path: m.cfg.Path, Why: "the mounter did not give it", Err: err}
 	}
-	m.device, m.registrar = m.helper.Minor, m.helper
+	m.device = m.helper.Minor
 	m.journal, err = openJournal(m.helper.State)
 	unix.Close(m.helper.State)
 	if err == nil {
@@ -73,7 +73,25 @@ func (m *Mount) takeMount() error {
 	} else if m.journal.head.numbers != numbers {
 		return errOtherNumbers
 	}
-	return m.newHelpedServer(m.helper.Fuse)
+	if err := m.newHelpedServer(m.helper.Fuse); err != nil {
+		return err
+	}
+	m.kernel = throughHelper{m.helper, byOurselves{m.server}}
+	return nil
+}
+
+// throughHelper asks the kernel with the rights of the helper.
+type throughHelper struct {
+	*mounter.Client
+	own byOurselves
+}
+
+func (k throughHelper) Forget(node uint64, name string) error {
+	err := k.Client.Forget(node, name)
+	if err == mounter.ErrNotConnected && k.Lost() {
+		return k.own.Forget(node, name) // which takes no rights
+	}
+	return err
 }
 
 // newHelpedServer makes the go-fuse server for a descriptor whose first request was read. go-fuse reads that again from a socket,

@@ -7,9 +7,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
-
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/mounter"
 )
 
 // A round collects what the kernel must forget because of some changes, each thing once, and then tells it. The kernel
@@ -219,27 +218,23 @@ func (r *round) everything(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// send tells the kernel.
-func (r *round) send() {
+// send tells the kernel. It fails only if the kernel cannot be told now.
+func (r *round) send() error {
 	r.m.pages.forget() // first: see there
 	if r.changed != 0 {
 		r.m.listed.Store(r.changed)
 	}
 	for _, f := range r.order {
-		var status fuse.Status
-		switch {
-		case f.name != "":
-			status = r.m.server.EntryNotify(uint64(f.node), f.name)
-		default:
-			status = r.m.server.InodeNotify(uint64(f.node), -1, 0)
-		}
-		switch status {
-		case fuse.OK, fuse.ENOENT: // unknown to the kernel: nothing to forget
-		case fuse.ENODEV, fuse.EBADF, fuse.Status(syscall.ENOTCONN): // the mount is gone, and with it all that the kernel knew
+		switch err := r.m.kernel.Forget(uint64(f.node), f.name); err {
+		case nil, syscall.ENOENT: // unknown to the kernel: nothing to forget
+		case syscall.ENODEV, syscall.EBADF, syscall.ENOTCONN: // the mount is gone, and with it all that the kernel knew
+		case mounter.ErrNotConnected:
+			return err
 		default:
 			if !r.m.quiet.seen("forget") {
-				r.m.log.Warn("the kernel would not forget a name", "name", f.name, "status", status)
+				r.m.log.Warn("the kernel would not forget a name", "name", f.name, "error", err)
 			}
 		}
 	}
+	return nil
 }

@@ -28,19 +28,19 @@ type Mount struct {
 	ctx  context.Context // ends when serving has; for operations, which go-fuse gives none
 	stop context.CancelFunc
 
-	place     *os.File // the directory below the mount, locked while the mount is there
-	server    *fuse.Server
-	registrar registrar
-	device    uint32 // minor number of the mount
-	passes    bool   // the kernel reads local files by itself
-	refused   refused
-	handles   handles
-	pages     pages
-	listed    atomic.Int64 // Unix microseconds of the last change of any directory
-	feed      feed
-	moves     chan move
-	quiet     quiet
-	splices   splices
+	place   *os.File // the directory below the mount, locked while the mount is there
+	server  *fuse.Server
+	kernel  kernel
+	device  uint32 // minor number of the mount
+	passes  bool   // the kernel reads local files by itself
+	refused refused
+	handles handles
+	pages   pages
+	listed  atomic.Int64 // Unix microseconds of the last change of any directory
+	feed    feed
+	moves   chan move
+	quiet   quiet
+	splices splices
 
 	helper   *mounter.Client // nil if this process has mounted
 	leave    sync.Once       // the helper
@@ -105,7 +105,7 @@ func (m *Mount) attachAlone(context.Context) (err error) {
 		m.place.Close()
 		return err
 	}
-	m.registrar = byOurselves{m.server}
+	m.kernel = byOurselves{m.server}
 	if err := fusemount.RaiseReadAhead(m.device, m.cfg.ReadAhead); err != nil {
 		m.log.Debug("cannot raise the read-ahead of the mount", "error", err)
 	}

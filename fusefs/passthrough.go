@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -24,14 +25,28 @@ type refused struct {
 	devices map[uint64]bool
 }
 
-// A registrar lets the kernel read files by itself.
-type registrar interface {
+// A kernel does what takes more than an answer to a request: it reads files by itself, and forgets what it knows.
+type kernel interface {
 	Register(fd int) (int32, error)
 	Unregister(id int32) error
+	Forget(node uint64, name string) error // an entry, or the attributes of the node; what it does not know is ENOENT
 }
 
-// byOurselves registers files with the rights of this process.
+// byOurselves asks the kernel with the rights of this process.
 type byOurselves struct{ *fuse.Server }
+
+func (s byOurselves) Forget(node uint64, name string) error {
+	status := fuse.OK
+	if name != "" {
+		status = s.EntryNotify(node, name)
+	} else {
+		status = s.InodeNotify(node, -1, 0)
+	}
+	if status != fuse.OK {
+		return syscall.Errno(status)
+	}
+	return nil
+}
 
 func (s byOurselves) Register(fd int) (int32, error) {
 	id, errno := s.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
@@ -63,12 +78,12 @@ func (m *Mount) canPass() bool {
 		return false
 	}
 	defer unix.Close(forReading)
-	id, err := m.registrar.Register(forReading)
+	id, err := m.kernel.Register(forReading)
 	if err != nil {
 		m.log.Info("passthrough is not possible, image data goes through the daemon", "error", err)
 		return false
 	}
-	m.registrar.Unregister(id)
+	m.kernel.Unregister(id)
 	return true
 }
 
@@ -78,7 +93,7 @@ func (m *Mount) register(fd uintptr, name string) int32 {
 	if err := unix.Fstat(int(fd), &st); err != nil || m.refused.has(st.Dev) {
 		return 0
 	}
-	id, err := m.registrar.Register(int(fd))
+	id, err := m.kernel.Register(int(fd))
 	switch {
 	case err == nil:
 		return id
@@ -90,7 +105,7 @@ func (m *Mount) register(fd uintptr, name string) int32 {
 }
 
 func (m *Mount) unregister(id int32) {
-	switch err := m.registrar.Unregister(id); err {
+	switch err := m.kernel.Unregister(id); err {
 	case nil, unix.EBADF, unix.ENOTCONN, mounter.ErrNotConnected: // with the connection all are released
 	default:
 		m.log.Warn("cannot release a passthrough file", "error", err)

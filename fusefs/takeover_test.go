@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/internal/fusemount"
 	"github.com/vitrine-image/vitrine/internal/testservers"
 	"github.com/vitrine-image/vitrine/mounter"
@@ -62,16 +63,38 @@ type stuckReader struct {
 
 func (r *stuckReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if _, err := os.Stat(filepath.Join(r.dir, "stuck")); err == nil {
-		pipe, err := os.OpenFile(filepath.Join(r.dir, "reads"), os.O_WRONLY, 0)
-		if err != nil {
+		if err := tell(r.dir); err != nil {
 			return 0, err
 		}
-		pipe.Write([]byte("x"))
-		pipe.Close()
 		<-ctx.Done()
 		return 0, ctx.Err()
 	}
 	return r.plainReader.ReadAt(ctx, p, off)
+}
+
+// A stuckSource never answers lookups of images while there is a file "stuck lookups". Each says so to who reads the pipe "reads".
+type stuckSource struct{ *fake }
+
+func (s stuckSource) ImageIn(ctx context.Context, dir Dir, id image.ID) (Entry, error) {
+	if _, err := os.Stat(filepath.Join(s.dir, "stuck lookups")); err == nil {
+		if err := tell(s.dir); err != nil {
+			return Entry{}, err
+		}
+		<-ctx.Done()
+		return Entry{}, ctx.Err()
+	}
+	return s.fake.ImageIn(ctx, dir, id)
+}
+
+// tell says something to who reads the pipe "reads".
+func tell(dir string) error {
+	pipe, err := os.OpenFile(filepath.Join(dir, "reads"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer pipe.Close()
+	_, err = pipe.Write([]byte("x"))
+	return err
 }
 
 // takeHere serves the mount of a helper, in a child: the images in the directory Path2, the helper's socket beside it.
@@ -91,7 +114,7 @@ func takeHere(r request) error {
 		}
 		return &plainReader{file, size}
 	}
-	m, err := New(Config{Path: r.Path, Source: f, Helper: r.Path2 + ".sock", TakeOver: r.Flags != 0, Linger: childPatience,
+	m, err := New(Config{Path: r.Path, Source: stuckSource{f}, Helper: r.Path2 + ".sock", TakeOver: r.Flags != 0, Linger: childPatience,
 		AllowOther: true, FileMode: 0o444, DirMode: 0o555, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err == nil {
 		ctx, stop := context.WithTimeout(context.Background(), childPatience)
@@ -105,7 +128,7 @@ func takeHere(r request) error {
 	done := make(chan error, 1)
 	go func() { done <- m.Serve(ctx) }()
 	<-m.Settled()
-	serving.Mount, unserve = m, func() error {
+	serving.Mount, serving.source, unserve = m, f, func() error {
 		stop()
 		if err := <-done; err != nil && !errors.Is(err, ErrHandedOver) && !errors.Is(err, ErrUnmounted) {
 			return err
@@ -115,7 +138,10 @@ func takeHere(r request) error {
 	return nil
 }
 
-var serving struct{ *Mount }
+var serving struct {
+	*Mount
+	source *fake
+}
 
 // inUseHere returns how many files are open, and what the journal has, as JSON.
 func inUseHere() (int64, []byte) {
@@ -383,6 +409,50 @@ func TestReadsUnderWayAreAnswered(t *testing.T) {
 			s.wantOpen(d, 1, map[int64]int{stuckImage: 4})
 		})
 	}
+}
+
+// TestKilledWhileTheKernelForgets kills a daemon that lets the kernel forget an entry, which waits for a lookup in the same directory
+// that the daemon has not answered: it must die all the same, and its successor answer.
+func TestKilledWhileTheKernelForgets(t *testing.T) {
+	s := newStand(t)
+	d, c := s.daemon(nil, false), startChild(t)
+	c.stat(filepath.Dir(s.file(stuckImage + 2)))
+	stuck := filepath.Join(s.dir, "stuck lookups")
+	if err := os.WriteFile(stuck, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	looked := c.send(request{Op: "lstat", Path: filepath.Dir(s.file(stuckImage + 1))})
+	if _, err := os.ReadFile(filepath.Join(s.dir, "reads")); err != nil { // it is being looked up
+		t.Fatal(err)
+	}
+	d.ok(request{Op: "remove", Offset: stuckImage + 2})
+	for deadline := time.Now().Add(childPatience); !isForgetting(os.Getpid()) && !isForgetting(d.cmd.Process.Pid); {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody asks the kernel to forget what was removed")
+		}
+		d.ok(request{Op: "in use"}) // a turn of others
+	}
+	if err := os.Remove(stuck); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	d.kill()
+	if took := time.Since(begun); took > childPatience {
+		t.Errorf("the daemon was killed, and ended after %v", took)
+	}
+	s.daemon(nil, false)
+	if a, err := looked(); err != nil || a.Errno != 0 {
+		t.Errorf("the lookup under way: %v, %v", a.Errno, err)
+	}
+}
+
+// isForgetting tells whether a thread of the process waits in the kernel for an entry to be forgotten.
+func isForgetting(pid int) bool {
+	stacks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stack", pid))
+	return slices.ContainsFunc(stacks, func(path string) bool {
+		stack, err := os.ReadFile(path) // the thread may have ended
+		return err == nil && bytes.Contains(stack, []byte("fuse_reverse_inval_entry"))
+	})
 }
 
 // TestSecondDaemonIsRefused unless it says that it takes over.

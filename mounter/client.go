@@ -39,10 +39,14 @@ type Client struct {
 	log       *slog.Logger
 	successor chan struct{} // closed when another daemon waits
 
+	forgetting sync.Mutex    // one at a time
+	notices    *net.UnixConn // for them, nil before the first
+
 	calling sync.Mutex // one call at a time
 	mu      sync.Mutex
 	conn    *net.UnixConn // nil while the server is away
 	closed  bool
+	lost    bool // the server came back without the mount
 	answers chan message
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -164,6 +168,9 @@ func (c *Client) comeBack(ctx context.Context) bool {
 			return true
 		}
 		if errors.As(err, new(*Refused)) {
+			c.mu.Lock()
+			c.lost = true
+			c.mu.Unlock()
 			c.log.Error("the mounter came back and does not hold this mount any more", "path", c.Path, "error", err)
 			return false
 		}
@@ -181,6 +188,13 @@ const retryAfter = 100 * time.Millisecond
 // Successor is closed once another daemon waits for the mount.
 func (c *Client) Successor() <-chan struct{} { return c.successor }
 
+// Lost tells whether the server came back without the mount: this process is on its own then.
+func (c *Client) Lost() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
+}
+
 // Register lets the kernel read files of the mount by itself from the regular file that fd names, and returns the number to
 // open them with. Errors: ErrNotConnected, an errno.
 func (c *Client) Register(fd int) (int32, error) {
@@ -192,6 +206,51 @@ func (c *Client) Register(fd int) (int32, error) {
 func (c *Client) Unregister(id int32) error {
 	_, err := c.call(message{Op: opUnregister, ID: id})
 	return err
+}
+
+// Forget lets the kernel forget an entry of a directory, or the attributes of a node if the name is empty. It waits for the requests
+// of that directory that are under way. Errors: ErrNotConnected, an errno.
+func (c *Client) Forget(node uint64, name string) error {
+	c.forgetting.Lock()
+	defer c.forgetting.Unlock()
+	conn, err := c.forNotices()
+	if err != nil {
+		return ErrNotConnected
+	}
+	m := message{}
+	if err = send(conn, message{Op: opForget, Node: node, Name: name}); err == nil {
+		m, _, err = receive(conn)
+	}
+	switch {
+	case err != nil:
+		conn.Close()
+		c.mu.Lock()
+		c.notices = nil
+		c.mu.Unlock()
+		return ErrNotConnected
+	case m.Errno != 0:
+		return m.Errno
+	case m.Error != "":
+		return ErrNotConnected
+	}
+	return nil
+}
+
+// forNotices returns the connection for notices.
+func (c *Client) forNotices() (*net.UnixConn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrNotConnected
+	}
+	if c.notices == nil {
+		conn, err := net.DialUnix(network, nil, &net.UnixAddr{Name: c.socket, Net: network})
+		if err != nil {
+			return nil, err
+		}
+		c.notices = conn
+	}
+	return c.notices, nil
 }
 
 func (c *Client) call(m message, files ...int) (message, error) {
@@ -232,8 +291,10 @@ func (c *Client) Close() {
 	c.stop()
 	c.mu.Lock()
 	c.closed = true
-	if c.conn != nil {
-		c.conn.Close()
+	for _, conn := range []*net.UnixConn{c.conn, c.notices} {
+		if conn != nil {
+			conn.Close()
+		}
 	}
 	c.mu.Unlock()
 	<-c.done

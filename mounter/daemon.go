@@ -21,7 +21,11 @@ func (s *Server) serve(d *daemon) {
 		if err != nil {
 			return
 		}
-		err = s.answer(d, m, files)
+		if m.Op == opForget {
+			err = d.send(failure(s.forgetFor(d, m)))
+		} else {
+			err = s.answer(d, m, files)
+		}
 		closeAll(files)
 		if err != nil {
 			s.log.Warn("cannot answer a daemon", "pid", d.pid, "error", err)
@@ -50,10 +54,35 @@ func (s *Server) answer(d *daemon, m message, files []int) error {
 		err = syscall.EINVAL
 	}
 	if err != nil {
-		out.Error = err.Error()
-		errors.As(err, &out.Errno)
+		out = failure(err)
 	}
 	return d.send(out, handed...)
+}
+
+// failure returns the answer that tells of an error, or of none.
+func failure(err error) (m message) {
+	if err != nil {
+		m.Error = err.Error()
+		errors.As(err, &m.Errno)
+	}
+	return m
+}
+
+// forgetFor lets the kernel forget something for the process that serves the mount. If that did so itself, and was killed while the
+// kernel made it wait for a request that it had not answered, it could never end, and no successor would begin.
+func (s *Server) forgetFor(d *daemon, m message) error {
+	s.mu.Lock()
+	if s.owner == nil || s.owner.pid != d.pid || s.held == nil {
+		s.mu.Unlock()
+		return errors.New("another process serves the mount") // or this one has not said so yet
+	}
+	fuse, err := unix.FcntlInt(uintptr(s.held.fuse), unix.F_DUPFD_CLOEXEC, 3)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fuse)
+	return forget(fuse, m.Node, m.Name)
 }
 
 func (d *daemon) send(m message, files ...int) error {

@@ -1,6 +1,7 @@
 package mounter
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -84,7 +85,7 @@ func (h *held) lives(path, fsType string) bool {
 	return err == nil && fds[0].Revents&unix.POLLERR == 0
 }
 
-// Kernel interface: include/uapi/linux/fuse.h, FUSE_DEV_IOC_BACKING_OPEN and FUSE_DEV_IOC_BACKING_CLOSE.
+// Kernel interface: include/uapi/linux/fuse.h, FUSE_DEV_IOC_BACKING_OPEN and what follows it, fuse_notify_code.
 const (
 	backingOpen  = 0x4010e501
 	backingClose = 0x4004e502
@@ -124,6 +125,29 @@ func (h *held) unregister(id int32) error {
 		return errno
 	}
 	return nil
+}
+
+// forget lets the kernel forget an entry of a directory, or the attributes of a node if the name is empty. It waits for the requests
+// of that directory that are under way.
+func forget(fuse int, node uint64, name string) error {
+	const invalidateInode, invalidateEntry = 2, 3
+	b := make([]byte, 16, 64+len(name))
+	order := binary.NativeEndian
+	b = order.AppendUint64(b, node)
+	code := uint32(invalidateInode)
+	if name == "" {
+		b = order.AppendUint64(b, ^uint64(0)) // no data
+		b = order.AppendUint64(b, 0)
+	} else {
+		code = invalidateEntry
+		b = order.AppendUint32(b, uint32(len(name)))
+		b = order.AppendUint32(b, 0)
+		b = append(append(b, name...), 0)
+	}
+	order.PutUint32(b, uint32(len(b)))
+	order.PutUint32(b[4:], code)
+	_, err := unix.Write(fuse, b)
+	return err
 }
 
 // The names that the descriptors are kept under, by systemd or over exec. That of /dev/fuse ends with the mount's number.

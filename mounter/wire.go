@@ -26,6 +26,9 @@ type message struct {
 
 	ID int32 `json:"id,omitempty"` // of a file that the kernel reads by itself
 
+	Node uint64 `json:"node,omitempty"` // that the kernel shall forget
+	Name string `json:"name,omitempty"` // in it; "" for its attributes
+
 	// Of answers.
 	Error     string        `json:"error,omitempty"`
 	Errno     syscall.Errno `json:"errno,omitempty"`
@@ -38,6 +41,7 @@ const (
 	opAttach     = "attach"
 	opRegister   = "register"
 	opUnregister = "unregister"
+	opForget     = "forget" // on a connection of its own: the kernel may take its time
 )
 
 const (
