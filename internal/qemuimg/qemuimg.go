@@ -110,8 +110,8 @@ func (f *File) Close() error {
 }
 
 // Convert returns the disk as a file of the format: Raw, or one of Formats. Without patience it does not wait for others to end.
-// Errors: image.ErrUnavailable then; image.ErrTooLarge for a disk that needs more than all the room there is, and for a conversion that
-// takes too long; image.ErrStoreFull; image.ErrUnsupportedContent where the format cannot be had; those of the disk.
+// Errors: image.ErrUnavailable then, and image.ErrTooLarge for a disk that needs more than all the room there is; image.ErrTooLarge
+// for a conversion that takes too long; image.ErrStoreFull; image.ErrUnsupportedContent where the format cannot be had; those of the disk.
 func (c *Converter) Convert(ctx context.Context, disk Disk, format string, patient bool) (*File, error) {
 	if err := c.Check(format); err != nil {
 		return nil, err
@@ -129,16 +129,18 @@ func (c *Converter) Convert(ctx context.Context, disk Disk, format string, patie
 		}
 		defer c.slots.Release(1)
 	}
-	if err := c.acquireScratch(ctx, need, patient); err != nil {
+	reserved, err := c.acquireScratch(ctx, need, patient)
+	if err != nil {
 		return nil, err
 	}
 	out, err := c.write(ctx, disk, format, limit)
-	return c.keep(out, err, need)
+	return c.keep(out, err, reserved)
 }
 
 // Keep is Convert for what somebody else can write, size bytes of it.
 func (c *Converter) Keep(ctx context.Context, size int64, patient bool, write func(io.Writer) error) (*File, error) {
-	if err := c.acquireScratch(ctx, size, patient); err != nil {
+	reserved, err := c.acquireScratch(ctx, size, patient)
+	if err != nil {
 		return nil, err
 	}
 	out, err := c.create(nil)
@@ -147,15 +149,16 @@ func (c *Converter) Keep(ctx context.Context, size int64, patient bool, write fu
 			out.Close()
 		}
 	}
-	return c.keep(out, err, size)
+	return c.keep(out, err, reserved)
 }
 
-// acquireScratch reserves room for n bytes.
-func (c *Converter) acquireScratch(ctx context.Context, n int64, patient bool) error {
-	if n > c.cfg.Scratch {
-		return image.Errorf(image.ErrTooLarge, "The disk has too much data to be converted here: %d bytes are needed for that, and there may be %d.", n, c.cfg.Scratch)
+// acquireScratch reserves room for n bytes. Whoever has patience gets all the room for what needs more.
+func (c *Converter) acquireScratch(ctx context.Context, n int64, patient bool) (reserved int64, err error) {
+	if n > c.cfg.Scratch && !patient {
+		return 0, image.Errorf(image.ErrTooLarge, "The disk has too much data to be converted here: %d bytes are needed for that, and there may be %d.", n, c.cfg.Scratch)
 	}
-	return acquire(ctx, c.scratch, n, patient)
+	reserved = min(n, c.cfg.Scratch)
+	return reserved, acquire(ctx, c.scratch, reserved, patient)
 }
 
 // keep returns a file that was written without an error, and keeps as much of the room reserved for it as it needs.

@@ -166,9 +166,18 @@ func TestBounds(t *testing.T) {
 		t.Error(err)
 	}
 	d.pieces[2<<20] = content[:1<<20]
-	if _, err := c.Convert(t.Context(), d, Raw, true); !errors.Is(err, image.ErrTooLarge) {
+	d.pieces[3<<20] = content[:1]
+	if _, err := c.Convert(t.Context(), d, Raw, false); !errors.Is(err, image.ErrTooLarge) {
 		t.Errorf("more than all the room: %v", err)
 	}
+	alone, err := c.Convert(t.Context(), d, Raw, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.scratch.TryAcquire(1) {
+		t.Error("there is room beside what needs all of it")
+	}
+	alone.Close()
 	gone, stop := context.WithCancel(t.Context())
 	stop()
 	if err := c.scratch.Acquire(t.Context(), 3<<20); err != nil {
