@@ -79,28 +79,30 @@ func (h *hotDisk) end(t *testing.T, who string, g *guest) {
 // heatUp reads the disk until it is kept as a file.
 func (h *hotDisk) heatUp(t *testing.T) {
 	t.Helper()
+	before := h.lines(keptAsFile)
 	for range 3 {
 		h.read(t)
 	}
-	h.logged(t, keptAsFile, 1)
+	h.logged(t, keptAsFile, before+1)
+}
+
+// lines returns how often the log says something of the disk.
+func (h *hotDisk) lines(message string) (n int) {
+	id := fmt.Sprintf(`"image_id":"%s"`, h.id)
+	for l := range strings.Lines(h.d.Log()) {
+		if strings.Contains(l, id) && strings.Contains(l, message) {
+			n++
+		}
+	}
+	return n
 }
 
 // logged waits until the log tells so many times of the disk.
 func (h *hotDisk) logged(t *testing.T, message string, times int) {
 	t.Helper()
-	line := fmt.Sprintf(`"image_id":"%s"`, h.id)
-	for end := time.Now().Add(time.Minute); ; {
-		found := 0
-		for l := range strings.Lines(h.d.Log()) {
-			if strings.Contains(l, line) && strings.Contains(l, message) {
-				found++
-			}
-		}
-		if found >= times {
-			return
-		}
+	for end := time.Now().Add(time.Minute); h.lines(message) < times; {
 		if err := h.d.Client.Health(t.Context()); err != nil || time.Now().After(end) {
-			t.Fatalf("the log tells %d times %q of image %s, want %d; %v", found, message, h.id, times, err)
+			t.Fatalf("the log does not tell %d times %q of image %s; %v", times, message, h.id, err)
 		}
 	}
 }
