@@ -25,6 +25,10 @@ import (
 const childEnv = "FUSEFS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	if config := os.Getenv(mounterEnv); config != "" {
+		mounterMain(config)
+		return
+	}
 	if os.Getenv(childEnv) != "" {
 		childMain()
 		return

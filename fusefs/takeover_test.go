@@ -167,6 +167,30 @@ type stand struct {
 // newStand starts a helper in this process, which never touches the mount.
 func newStand(t *testing.T, edit ...func(*mounter.Config)) *stand {
 	t.Helper()
+	s := newStandAlone(t)
+	cfg := mounter.Config{Path: s.path, Socket: s.dir + ".sock", Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, e := range edit {
+		e(&cfg)
+	}
+	server, err := mounter.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(context.Background())
+	go func() { s.done <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		s.cancel()
+		if err := <-s.done; err != nil {
+			t.Errorf("the helper ended with %v", err)
+		}
+	})
+	return s
+}
+
+// newStandAlone makes one without a helper.
+func newStandAlone(t *testing.T) *stand {
+	t.Helper()
 	testservers.Require(t, "fuse", "root")
 	dir := t.TempDir()
 	s := &stand{t: t, path: filepath.Join(dir, "mnt"), dir: filepath.Join(dir, "images"), data: make(map[int64][]byte), done: make(chan error, 1)}
@@ -187,17 +211,6 @@ func newStand(t *testing.T, edit ...func(*mounter.Config)) *stand {
 	if err := unix.Mkfifo(filepath.Join(s.dir, "reads"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	cfg := mounter.Config{Path: s.path, Socket: s.dir + ".sock", Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	for _, e := range edit {
-		e(&cfg)
-	}
-	server, err := mounter.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ctx context.Context
-	ctx, s.cancel = context.WithCancel(context.Background())
-	go func() { s.done <- server.Run(ctx) }()
 	// Whatever hangs below the mount would hang this machine.
 	watchdog := time.AfterFunc(3*time.Minute, func() {
 		if top, found, _ := fusemount.Top(s.path, "fuse.vitrine"); found {
@@ -206,10 +219,6 @@ func newStand(t *testing.T, edit ...func(*mounter.Config)) *stand {
 	})
 	t.Cleanup(func() {
 		watchdog.Stop()
-		s.cancel()
-		if err := <-s.done; err != nil {
-			t.Errorf("the helper ended with %v", err)
-		}
 		if left, err := fusemount.At(s.path); err != nil || len(left) > 0 {
 			t.Errorf("there is %v at the path, %v, want nothing", left, err)
 		}

@@ -83,7 +83,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.startClock()
 	}
 	s.mu.Unlock()
-	notify("READY=1")
+	if err := notify("READY=1"); err != nil {
+		s.log.Warn("cannot tell systemd", "error", err)
+	}
 	stop := context.AfterFunc(ctx, func() { s.listen.Close() })
 	defer stop()
 	for {
