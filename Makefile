@@ -1,7 +1,7 @@
 # Vitrine: `make run` starts it, `make test` tests it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run build guest test test-compat soak bench bench-ceph lint fmt clean deps deps-build deps-test
+.PHONY: help run build packages guest test test-compat soak bench bench-ceph lint fmt clean deps deps-build deps-test
 
 GO ?= go
 # What can be built here: with Ceph where its headers are. TAGS= does without.
@@ -37,6 +37,10 @@ run: ## build, and run the daemon on 127.0.0.1:9292 with ./data and ./mnt
 build: deps-build ## compile bin/vitrined, bin/vitrine and bin/vitrine-mounter
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
+packages: ## build deb and rpm packages into dist, for amd64 and arm64
+	@scripts/deps packages
+	GOFLAGS= packaging/build dist
+
 guest: deps-test ## make a small bootable disk image to try, bin/guest.raw
 	@mkdir -p bin
 	@$(GO) run ./internal/guestimage/mkguest bin/guest.raw
@@ -70,8 +74,8 @@ lint: deps-build ## go vet (without librbd, too), staticcheck, gofmt
 fmt: ## format every Go file
 	git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -w
 
-clean: ## remove bin and .cache; ./data stays
-	rm -rf bin .cache
+clean: ## remove bin, dist and .cache; ./data stays
+	rm -rf bin dist .cache
 
 deps: ## install the Debian packages that running needs
 	@scripts/deps run

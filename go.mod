@@ -53,5 +53,6 @@ tool (
 ignore (
 	./bin
 	./data
+	./dist
 	./mnt
 )

@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -13,13 +16,13 @@ import (
 	"github.com/vitrine-image/vitrine/internal/version"
 )
 
-// ManCommand returns the hidden command "man", which writes the man pages that packages bring along. SOURCE_DATE_EPOCH
-// sets their date.
-func ManCommand(section string) *cobra.Command {
+// ManCommand returns the hidden command "man", which writes the man pages that packages bring along: of all commands, and of
+// configuration files. SOURCE_DATE_EPOCH sets their date.
+func ManCommand(section string, files ...ConfigPage) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:    "man --dir DIR",
-		Short:  "Write a man page for each command into a directory",
+		Short:  "Write a man page for each command and configuration file into a directory",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,12 +31,30 @@ func ManCommand(section string) *cobra.Command {
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Section: section, Source: "vitrine " + version.String(), Manual: "Vitrine"}, dir)
+			header := &doc.GenManHeader{Section: section, Source: "vitrine " + version.String(), Manual: "Vitrine"}
+			if err := doc.GenManTree(root, header, dir); err != nil {
+				return err
+			}
+			for _, file := range files {
+				page := file.roff(header.Source, pageDate().Format("Jan 2006"))
+				if err := os.WriteFile(filepath.Join(dir, file.Name+".5"), page, 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "`DIR` to write to")
 	cmd.MarkFlagRequired("dir")
 	return cmd
+}
+
+// pageDate is that of a reproducible build, or now.
+func pageDate() time.Time {
+	if epoch, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+		return time.Unix(epoch, 0).UTC()
+	}
+	return time.Now()
 }
 
 // Markdown writes a page about a command and those below it, with links within the page.
