@@ -43,6 +43,11 @@ var needs = map[string]func() error{
 	"fusermount":   programs("fusermount3"),
 	"ext4":         programs("mkfs.ext4"),
 	"xfs":          programs("mkfs.xfs"),
+	"packages":     programs("dpkg-deb", "git", "gcc", "rpm"),
+	"lintian":      programs("lintian"),
+	"rpm":          programs("rpm"),
+	"rpmlint":      programs("rpmlint"),
+	"systemd":      programs("systemd-analyze"),
 	"root":         isRoot,
 }
 
@@ -55,7 +60,7 @@ var notInAll = []string{"root", "passthrough"}
 // needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest,
 // ceph (its daemons and commands), openssl and jq (their commands), python3 (Debian's), its libraries cursive (verifies signatures),
 // glanceclient and openstacksdk, bzip2, xz, fusermount (for
-// who is not root), ext4 and xfs (mkfs), root.
+// who is not root), ext4 and xfs (mkfs), packages (what builds them), lintian, rpm, rpmlint, systemd (its programs; it need not run), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	list := os.Getenv("VITRINE_TEST_REQUIRE")
