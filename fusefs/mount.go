@@ -130,10 +130,6 @@ func (m *Mount) Serve(ctx context.Context) error {
 		m.server.Serve()
 	}()
 
-	end := m.detach
-	if m.helper != nil {
-		end = m.letGo
-	}
 	err := ErrUnmounted
 	select {
 	case <-gone:
@@ -144,10 +140,13 @@ func (m *Mount) Serve(ctx context.Context) error {
 			m.log.Warn("the dead mount stays", "path", m.cfg.Path, "error", err)
 		}
 	case <-ctx.Done():
-		// Before reading stops: the kernel may hold up a notice until a request is answered.
-		unfollow()
+		if m.helper == nil {
+			err = m.detach(gone)
+			break
+		}
+		unfollow() // before reading stops: the kernel may hold up a notice until a request is answered
 		followed.Wait()
-		err = end(gone)
+		err = m.letGo(gone)
 	case <-m.successor():
 		unfollow()
 		followed.Wait()

@@ -497,6 +497,10 @@ func TestDaemonWithoutRights(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	stranger := startChildAs(t, &syscall.Credential{Uid: 1234, Gid: 65534}, t.Output())
+	if _, err := stranger.send(request{Op: "take", Path: s.path, Path2: s.dir})(); err == nil {
+		t.Error("a user whom it does not serve got the mount")
+	}
 	nobody := &syscall.Credential{Uid: 65534, Gid: 65534}
 	d, c := s.daemon(nobody, false), startChild(t)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))

@@ -1,6 +1,7 @@
 package mounter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrNotConnected is what a Client answers while the server is away.
@@ -25,7 +24,7 @@ type Request struct {
 	TakeOver   bool // ask the daemon that serves the mount to go, and wait until it has; otherwise that is an error
 	Anew       bool // do not go on with the mount that is there
 
-	Logger *slog.Logger
+	Logger *slog.Logger // nil discards
 }
 
 // A Client is what a daemon has of the mount. It stays connected: should the server end and come again, the client does so as well.
@@ -54,7 +53,7 @@ type Client struct {
 
 // Attach makes this process the daemon of the mount. Call Close to let it go.
 func Attach(ctx context.Context, r Request) (*Client, error) {
-	c := &Client{Fuse: -1, State: -1, socket: r.Socket, log: r.Logger, successor: make(chan struct{}), answers: make(chan message, 1), done: make(chan struct{})}
+	c := &Client{Fuse: -1, State: -1, socket: r.Socket, log: cmp.Or(r.Logger, slog.New(slog.DiscardHandler)), successor: make(chan struct{}), answers: make(chan message, 1), done: make(chan struct{})}
 	conn, m, files, err := c.connect(ctx, message{Op: opAttach, AllowOther: r.AllowOther, ReadAhead: r.ReadAhead, MaxRead: r.MaxRead,
 		TakeOver: r.TakeOver, Anew: r.Anew})
 	if err == nil && len(files) != 2 {
@@ -298,11 +297,4 @@ func (c *Client) Close() {
 	}
 	c.mu.Unlock()
 	<-c.done
-}
-
-// CloseFiles closes the descriptors, of a caller that did not take them.
-func (c *Client) CloseFiles() {
-	for _, fd := range []int{c.Fuse, c.State} {
-		unix.Close(fd)
-	}
 }
