@@ -53,7 +53,7 @@ func (c *Converter) runJailed(ctx context.Context, args []string, files ...*os.F
 	var said bytes.Buffer
 	start := func(flags uintptr) (*exec.Cmd, error) {
 		cmd := exec.CommandContext(ctx, "prlimit", args...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "MALLOC_ARENA_MAX=1"} // else each thread reserves 64 MiB of address space
 		cmd.Dir = "/"
 		cmd.Stderr = &limitedBuffer{&said}
 		cmd.ExtraFiles = files

@@ -238,12 +238,16 @@ func (c *Converter) create(owner *syscall.Credential) (*os.File, error) {
 	return f, nil
 }
 
+// threadStack is the address space for the stack of a thread of qemu-img, in bytes. It has up to 64 that write, which the usual 8 MiB would
+// leave nothing of its limit.
+const threadStack = 1 << 20
+
 // run has qemu-img convert raw to out. It is told both formats and given both files as descriptors: it never guesses, and has
 // nothing to open by a path.
 func (c *Converter) run(ctx context.Context, raw, out *os.File, format string, limit int64) error {
 	d := drivers[format]
 	args := []string{fmt.Sprintf("--as=%d", c.cfg.Memory), fmt.Sprintf("--cpu=%d", 2*c.cfg.Timeout/time.Second+1), fmt.Sprintf("--fsize=%d", limit), "--core=0",
-		"qemu-img", "convert", "--image-opts", "-O", d.name}
+		fmt.Sprintf("--stack=%d", threadStack), "qemu-img", "convert", "--image-opts", "-O", d.name}
 	if d.options != "" {
 		args = append(args, "-o", d.options)
 	}
@@ -261,6 +265,7 @@ func (c *Converter) run(ctx context.Context, raw, out *os.File, format string, l
 	case strings.Contains(complaint, "No space left"):
 		return fmt.Errorf("%w: %s", syscall.ENOSPC, complaint)
 	case errors.As(err, new(*exec.ExitError)):
+		c.cfg.Logger.WarnContext(ctx, "qemu-img failed", "target", format, "error", err, "complaint", complaint)
 		return fmt.Errorf("%w (%w: %s)", image.Errorf(image.ErrUnsupportedContent, "The disk cannot be converted to %s.", format), err, complaint)
 	}
 	return fmt.Errorf("run qemu-img: %w", err)

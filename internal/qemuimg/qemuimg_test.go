@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,6 +130,19 @@ func checkRaw(t *testing.T, name string, raw *File, d sparse) {
 			t.Errorf("zeros were written at %d, %v", off, err)
 		}
 	}
+}
+
+// TestThreadsFit converts a disk within a fraction of the usual address space: each thread of qemu-img needs some of it, and how many it
+// starts depends on how fast the disk is.
+func TestThreadsFit(t *testing.T) {
+	testservers.Require(t, "qemu")
+	c := newConverter(t, Config{Memory: 192 << 20})
+	long := bytes.Repeat(content, 16)
+	f, err := c.Convert(t.Context(), sparse{size: int64(len(long)), pieces: map[int64][]byte{0: long}}, "vmdk", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }
 
 func TestUnknown(t *testing.T) {
@@ -319,9 +333,13 @@ func TestTimeouts(t *testing.T) {
 		if want == image.ErrTooLarge {
 			timeout = 200 * time.Millisecond
 		}
-		c := newConverter(t, Config{Timeout: timeout})
+		var log bytes.Buffer
+		c := newConverter(t, Config{Timeout: timeout, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if _, err := c.Convert(t.Context(), sparse{size: 512}, "vdi", false); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", script, err, want)
+		}
+		if want == image.ErrUnsupportedContent && !strings.Contains(log.String(), "no such thing") {
+			t.Errorf("%s: nobody learns why: %q", script, log.String())
 		}
 	}
 }
