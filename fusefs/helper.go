@@ -22,10 +22,12 @@ import (
 
 // The kernel's part of it. Source: include/uapi/linux/fuse.h.
 const (
-	capResend    = 1 << 39 // Linux 6.9: unanswered requests can be had again
 	notifyResend = 7
 	resent       = 1 << 63 // of the number of a request that comes again
 )
+
+// capResend says that unanswered requests can be had again (Linux 6.9). Tests take it away.
+var capResend uint64 = 1 << 39
 
 // attachHelper gets the mount from the helper, a new one or that which another process served.
 func (m *Mount) attachHelper(ctx context.Context) error {

@@ -105,6 +105,9 @@ func takeHere(r request) error {
 	}
 	_, err = os.Stat(filepath.Join(f.dir, "kept"))
 	f.kept[diskImage] = err == nil
+	if _, err := os.Stat(filepath.Join(r.Path2, "old kernel")); err == nil {
+		capResend = 0
+	}
 	f.wrap = func(file *os.File, size int64) Reader {
 		switch name := filepath.Base(file.Name()); {
 		case name == fmt.Sprint(stuckImage, ".data"):
@@ -696,20 +699,28 @@ func (s *stand) lists() func() error {
 
 // TestTakeoverUnderLoad kills daemons, and lets others take over from living ones, while everything is read. VITRINE_ROUNDS makes it longer.
 func TestTakeoverUnderLoad(t *testing.T) {
+	handOver := func(s *stand, d *child) *child {
+		next := s.daemon(nil, true)
+		d.ok(request{Op: "unserve"})
+		d.stop()
+		return next
+	}
 	for name, tt := range map[string]struct {
 		rounds  int
 		replace func(s *stand, d *child) *child
+		old     bool // the kernel cannot be asked for unanswered requests
 	}{
-		"killed": {10, func(s *stand, d *child) *child { d.kill(); return s.daemon(nil, false) }},
-		"handed over": {3, func(s *stand, d *child) *child {
-			next := s.daemon(nil, true)
-			d.ok(request{Op: "unserve"})
-			d.stop()
-			return next
-		}},
+		"killed":                       {10, func(s *stand, d *child) *child { d.kill(); return s.daemon(nil, false) }, false},
+		"handed over":                  {3, handOver, false},
+		"handed over on an old kernel": {3, handOver, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t)
+			if tt.old {
+				if err := os.WriteFile(filepath.Join(s.dir, "old kernel"), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			d, c := s.daemon(nil, false), startChild(t)
 			c.ok(request{Op: "hammer", Path: s.path, Path2: s.dir})
 			seen := startChild(t)
