@@ -30,7 +30,6 @@ type Config struct {
 	AllowOther bool   // let other users in, as far as the modes allow
 
 	NoPassthrough bool // never let the kernel read local files by itself
-	NoSplice      bool // copy the bytes of local files even when large reads could be spliced
 
 	Timeout       time.Duration // how long the kernel keeps names and attributes unless told otherwise; an hour
 	MaxBackground int           // requests that the kernel may have waiting, each with a buffer; 256

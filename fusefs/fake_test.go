@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -438,6 +439,19 @@ func (r *blockedReader) ReadAt(ctx context.Context, _ []byte, _ int64) (int, err
 	r.started <- struct{}{}
 	<-ctx.Done()
 	return 0, ctx.Err()
+}
+
+// A badReader cannot read the byte at bad.
+type badReader struct {
+	plainReader
+	bad int64
+}
+
+func (r *badReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if off <= r.bad && r.bad < off+int64(len(p)) {
+		return 0, syscall.EIO
+	}
+	return r.plainReader.ReadAt(ctx, p, off)
 }
 
 // An extentReader has data in some ranges of [start, end).

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +20,6 @@ func (m *Mount) letGo(gone <-chan struct{}) error {
 		limit = m.cfg.Linger
 	}
 	deadline := time.Now().Add(limit)
-	m.splices.stop(limit)
 	if ended(gone) {
 		return ErrUnmounted
 	}
@@ -101,42 +99,4 @@ func forward(answers, device int) {
 		}
 		unix.Write(device, buf[:n]) // the kernel may not want it any more
 	}
-}
-
-// splices counts the answers that the kernel moves from a file to the reader, in pieces that only /dev/fuse can put together.
-type splices struct {
-	mu      sync.Mutex
-	count   int
-	stopped bool
-	none    chan struct{} // closed when the last one has ended after the stop
-}
-
-// begin reports whether one may begin; call end then.
-func (s *splices) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return false
-	}
-	s.count++
-	return true
-}
-
-func (s *splices) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count--; s.count == 0 && s.stopped {
-		close(s.none)
-	}
-}
-
-// stop lets none begin any more, and waits for those that have.
-func (s *splices) stop(atMost time.Duration) {
-	s.mu.Lock()
-	s.stopped, s.none = true, make(chan struct{})
-	if s.count == 0 {
-		close(s.none)
-	}
-	s.mu.Unlock()
-	wait(s.none, atMost)
 }

@@ -40,7 +40,6 @@ type Mount struct {
 	feed    feed
 	moves   chan move
 	quiet   quiet
-	splices splices
 
 	helper   *mounter.Client // nil if this process has mounted
 	leave    sync.Once       // the helper

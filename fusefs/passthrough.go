@@ -13,8 +13,8 @@ import (
 )
 
 // The kernel can read a file by itself that we register with it (Linux 6.9, CAP_SYS_ADMIN; regular files only, and not
-// on file systems that are stacked too high). Where that does not work, bytes go through this process instead, spliced
-// from the file if there is one and the read is large, and nobody notices but by the speed.
+// on file systems that are stacked too high). Where that does not work, bytes go through this process instead, and
+// nobody notices but by the speed.
 
 // stackDepth lets images lie on an overlayfs; the kernel's own limit is 2.
 const stackDepth = 2

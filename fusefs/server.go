@@ -98,7 +98,7 @@ func (m *Mount) options() *fuse.MountOptions {
 		MaxWrite:      maxRead,
 		MaxStackDepth: stackDepth,
 		DisableXAttrs: true,
-		DisableSplice: m.cfg.NoSplice,
+		DisableSplice: true, // see Read
 		// Targets never change, nor do bytes: an image's times may change without its pages being dropped.
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
