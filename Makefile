@@ -55,7 +55,7 @@ soak: deps-test ## the same with ROUNDS=200 rounds of every long test (hours)
 	$(TESTENV) VITRINE_ROUNDS=$(ROUNDS) $(GO) test -race -vet=off -count=1 -timeout 12h $(PKG)
 
 bench: ## measure against the references and write docs/benchmarks.md (PEER=glance adds Glance)
-	@scripts/deps $(if $(PEER),peer,bench)
+	@scripts/deps bench
 	@$(MAKE) --no-print-directory build
 	$(GO) run ./internal/bench $(if $(PEER),-peer $(PEER)) $(BENCHFLAGS)
 

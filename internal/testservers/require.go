@@ -28,6 +28,8 @@ var needs = map[string]func() error{
 	"nginx":        programs("nginx"),
 	"openstack":    programs(openstackProgram),
 	"glance":       programs("/usr/bin/glance"),
+	"glanceserver": programs("/usr/bin/glance-api", "/usr/bin/glance-manage"),
+	"mariadb":      programs("mariadbd", "mariadb-install-db", "mariadb"),
 	"tempest":      programs("/usr/bin/tempest"),
 	"keystone":     programs("/usr/bin/keystone-manage", "/usr/bin/gunicorn"),
 	"ceph":         programs("ceph-mon", "ceph-mgr", "ceph-osd", "monmaptool", "ceph", "rbd"),
@@ -57,7 +59,7 @@ var notInAll = []string{"root", "passthrough"}
 // Require skips the test when one of the named things is missing here and says which. If VITRINE_TEST_REQUIRE names
 // it (a list with commas, or "all"), the test fails instead; "-name" in that list skips all tests that need it. The names
 // are: fuse (mounts), passthrough (the kernel reads files of a mount by itself), qemu, guest (what guestimage.Build
-// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), keystone, tempest,
+// needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), glanceserver, mariadb, keystone, tempest,
 // ceph (its daemons and commands), openssl and jq (their commands), python3 (Debian's), its libraries cursive (verifies signatures),
 // glanceclient and openstacksdk, bzip2, xz, fusermount (for
 // who is not root), ext4 and xfs (mkfs), packages (what builds them), lintian, rpm, rpmlint, systemd (its programs; it need not run), root.
