@@ -1,6 +1,7 @@
 package glance
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -175,7 +176,7 @@ func (s *Source) documents(ctx context.Context) ([]*metadef.Document, error) {
 		var created, updated sql.NullTime
 		err := row.Scan(&id, &n.Name, &display, &description, &visibility, &protected, &n.Owner, &created, &updated)
 		n.DisplayName, n.Description = pointer(display.String, display.Valid), pointer(description.String, description.Valid)
-		n.Visibility, n.Protected = image.Visibility(visibility.String), protected.Bool
+		n.Visibility, n.Protected = image.Visibility(cmp.Or(visibility.String, string(image.Private))), protected.Bool // as Glance shows it
 		n.CreatedAt, n.UpdatedAt = times(created, updated)
 		byID[id] = d
 		return d, err
