@@ -65,7 +65,9 @@ func adminCommand(f *flags) *cobra.Command {
 				return sqlite.Vacuum(cmd.Context(), path)
 			},
 		})
-	admin.AddCommand(db)
+	config := &cobra.Command{Use: "config", Short: "Make a configuration"}
+	config.AddCommand(translateCommand())
+	admin.AddCommand(db, config, adoptCommand(f))
 	return admin
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,6 +91,8 @@ type StoreConfig struct {
 	Trash      bool   `toml:"trash"`       // for images with clones
 	// ClonePools are those in which clones of images may be made.
 	ClonePools []string `toml:"clone_pools"`
+
+	occupied bool // the directories of a file store hold the data of a Glance when they are used first
 }
 
 // StorePath is one of several directories of a file store.
@@ -182,7 +185,7 @@ func (cfg *Config) read(path string) error {
 	defer f.Close()
 	before := cfg.Stores
 	cfg.Stores = nil
-	err = toml.NewDecoder(f).DisallowUnknownFields().Decode(cfg)
+	err = cfg.decode(f)
 	for id, store := range before {
 		if _, again := cfg.Stores[id]; again && err == nil {
 			err = fmt.Errorf("[stores.%s] stands in two files; keep a store in one", id)
@@ -193,6 +196,10 @@ func (cfg *Config) read(path string) error {
 		cfg.Stores[id] = store
 	}
 	return describe(path, err)
+}
+
+func (cfg *Config) decode(r io.Reader) error {
+	return toml.NewDecoder(r).DisallowUnknownFields().Decode(cfg)
 }
 
 // describe adds file, line and key to what the decoder found.

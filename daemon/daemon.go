@@ -109,8 +109,8 @@ func (d *daemon) close() (err error) {
 	return err
 }
 
-// open brings up database, stores and service, and cleans up after a crash.
-func (d *daemon) open(ctx context.Context) error {
+// openData brings up database and stores.
+func (d *daemon) openData(ctx context.Context) error {
 	path, err := d.cfg.Metadata.sqlitePath()
 	if err != nil {
 		return err
@@ -137,6 +137,14 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.stores = stores
+	return nil
+}
+
+// open brings up database, stores and service, and cleans up after a crash.
+func (d *daemon) open(ctx context.Context) error {
+	if err := d.openData(ctx); err != nil {
+		return err
+	}
 	ingester, err := ingest.New(ingest.Config{HashAlgo: d.cfg.Images.HashingAlgorithm, Budget: int64(d.cfg.Images.BufferMemory),
 		Formats: d.cfg.Images.rules()})
 	if err != nil {
@@ -166,7 +174,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if err := d.openEvents(); err != nil {
 		return err
 	}
-	service := imageservice.Config{DB: db, Stores: stores, Ingest: ingester, Instance: rand.Text(),
+	service := imageservice.Config{DB: d.db, Stores: d.stores, Ingest: ingester, Instance: rand.Text(),
 		Tables:  diskformat.NewCache(int64(d.cfg.Images.TableCache)),
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,

@@ -82,7 +82,7 @@ func (cfg *Config) openHTTPStore(id string, sc StoreConfig, log *slog.Logger) (b
 }
 
 func openFileStore(ctx context.Context, id string, sc StoreConfig, db metadata.DB, log *slog.Logger) (backend, error) {
-	cfg := filestore.Config{ID: id, MinFree: int64(sc.MinFree), Reread: id == imagestore.Staging, Logger: log}
+	cfg := filestore.Config{ID: id, MinFree: int64(sc.MinFree), Occupied: sc.occupied, Reread: id == imagestore.Staging, Logger: log}
 	for _, p := range sc.directories() {
 		cfg.Dirs = append(cfg.Dirs, filestore.Dir{Path: p.Path, Priority: p.Priority})
 	}
