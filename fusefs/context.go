@@ -23,11 +23,11 @@ func (c interruptible) Err() error {
 	}
 }
 
-// patience is how long an operation on names and attributes may take.
+// patience is how long an operation on names and attributes, or a search for holes, may take.
 const patience = 30 * time.Second
 
-// patient returns the context of an operation on names and attributes. It takes no notice of interrupts: hardly a
-// program expects EINTR from stat or open, and a signal is no reason to fail them. The deadline keeps a process that
+// patient returns the context of such an operation. It takes no notice of interrupts: hardly a
+// program expects EINTR from stat, open or lseek, and a signal is no reason to fail them. The deadline keeps a process that
 // waits for a database or store that hangs from being unkillable for ever.
 func (m *Mount) patient() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(m.ctx, patience)

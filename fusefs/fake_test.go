@@ -473,3 +473,10 @@ func (r *extentReader) DataAt(_ context.Context, off int64) (int64, int64, error
 	}
 	return r.size, r.size, nil
 }
+
+// slowExtents looks whether anybody waits before it tells of a hole of 4 KiB.
+type slowExtents struct{ plainReader }
+
+func (r *slowExtents) DataAt(ctx context.Context, off int64) (int64, int64, error) {
+	return max(off, 4096), r.size, ctx.Err()
+}

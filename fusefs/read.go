@@ -74,13 +74,15 @@ func (m *Mount) content(img *image.Image, n node) ([]byte, error) {
 	return m.source.Document(img)
 }
 
-// Lseek answers SEEK_DATA and SEEK_HOLE; the kernel knows the rest.
-func (m *Mount) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+// Lseek answers SEEK_DATA and SEEK_HOLE; the kernel knows the rest. It takes no notice of interrupts: QEMU's event loop (io_uring) causes
+// some without any signal, and after EINTR QEMU takes all of a disk for data.
+func (m *Mount) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
 	n := node(in.NodeId)
 	if !n.isData() { // not ENOSYS: the kernel would never ask again, for any file
 		return m.seekContent(in, n, out)
 	}
-	ctx := interruptible{cancel}
+	ctx, stop := m.patient()
+	defer stop()
 	h, err := m.handles.acquire(ctx, n, false)
 	if err != nil {
 		return m.status("open", n, err)

@@ -309,6 +309,25 @@ func TestReadsCanBeInterrupted(t *testing.T) {
 	m.handles.closeAll()
 }
 
+// TestSeeksAreNotInterrupted by what need not be a signal.
+func TestSeeksAreNotInterrupted(t *testing.T) {
+	f := newFake(t)
+	f.wrap = func(file *os.File, size int64) Reader { return &slowExtents{plainReader{file, size}} }
+	img := f.add(t, "x", make([]byte, 65536))
+	m, err := New(Config{Path: t.TempDir(), Source: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	interrupted := make(chan struct{})
+	close(interrupted)
+	var out fuse.LseekOut
+	in := &fuse.LseekIn{InHeader: fuse.InHeader{NodeId: uint64(imageNode(kindData, img.Number))}, Whence: unix.SEEK_DATA}
+	if got := m.Lseek(interrupted, in, &out); got != fuse.OK || out.Offset != 4096 {
+		t.Errorf("Lseek = %v, %d, want 4096", got, out.Offset)
+	}
+	m.handles.closeAll()
+}
+
 func TestErrorsReachTheReader(t *testing.T) {
 	f := newFake(t)
 	img := f.add(t, "x", []byte("data"))
