@@ -129,6 +129,9 @@ func TestUnpack(t *testing.T) {
 		"xz blocks": func(t *testing.T) []byte {
 			return pack(t, want, "xz", "-c", "--block-size=500000", "--check=sha256", "-T2")
 		},
+		"pzstd": func(t *testing.T) []byte {
+			return append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00size"), packZstd(t, want)...)
+		},
 		"xz no check": func(t *testing.T) []byte { return pack(t, want, "xz", "-c", "--check=none") },
 	}
 	for name, packed := range packings {

@@ -29,6 +29,9 @@ func packing(head []byte) string {
 			return p.name
 		}
 	}
+	if len(head) >= 4 && binary.LittleEndian.Uint32(head)>>4 == skipped {
+		return "zstd" // as pzstd writes it; lz4 writes nothing before its own
+	}
 	return ""
 }
 
@@ -76,8 +79,8 @@ func cutShort(err error) error {
 
 // What frames begin with, those that are to be skipped but for the last four bits. Source: LZ4 Frame Format Description, 1.6.
 const (
-	lz4Magic   = "\x04\x22\x4d\x18"
-	lz4Skipped = 0x184d2a5
+	lz4Magic = "\x04\x22\x4d\x18"
+	skipped  = 0x184d2a5 // zstd's, too
 )
 
 // An lz4Reader reads frames one after the other, each of which needs some megabytes at the most.
@@ -101,7 +104,7 @@ func (l *lz4Reader) Read(p []byte) (int, error) {
 		case bytes.HasPrefix(next, []byte(lz4Magic)):
 			l.frame.Reset(endless{l.src})
 			return n, nil
-		case len(next) < 8 || binary.LittleEndian.Uint32(next)>>4 != lz4Skipped:
+		case len(next) < 8 || binary.LittleEndian.Uint32(next)>>4 != skipped:
 			return n, lz4.ErrInvalidFrame
 		}
 		if _, err := io.CopyN(io.Discard, l.src, 8+int64(binary.LittleEndian.Uint32(next[4:]))); err != nil {
