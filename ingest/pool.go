@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/vitrine-image/vitrine/internal/offheap"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 // than their share get no further ones, and their consumers give back what they have. Of transfers there may be as many as
 // there are buffers, and of those into one store the same part; further ones wait to begin.
 type pool struct {
-	memory *memory
+	memory *offheap.Memory
 	total  int
 
 	mu       sync.Mutex
@@ -54,13 +56,13 @@ type lease struct {
 
 func newPool(budget int64) (*pool, error) {
 	n := max(int(budget/bufferSize), ringSize)
-	m, err := newMemory(n * bufferSize)
+	m, err := offheap.New(n * bufferSize)
 	if err != nil {
 		return nil, err
 	}
 	p := &pool{memory: m, total: n, stores: make(map[string]*account)}
 	for i := range n {
-		p.free = append(p.free, &buffer{space: m.bytes[i*bufferSize : (i+1)*bufferSize : (i+1)*bufferSize]})
+		p.free = append(p.free, &buffer{space: m.Bytes[i*bufferSize : (i+1)*bufferSize : (i+1)*bufferSize]})
 	}
 	slices.Reverse(p.free) // the lowest first
 	return p, nil
@@ -125,7 +127,7 @@ func (p *pool) end(l *lease) {
 	p.active--
 	l.store.active--
 	if p.active == 0 {
-		p.memory.discard()
+		p.memory.Discard()
 	}
 	p.admit()
 	p.grant()
