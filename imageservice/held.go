@@ -13,6 +13,7 @@ func hold(r imagestore.Reader, release func()) imagestore.Reader {
 	h := &held{Reader: r, release: release}
 	file, isFile := r.(imagestore.FileReader)
 	extents, hasExtents := r.(imagestore.ExtentReader)
+	lending, lends := r.(imagestore.LendingReader)
 	switch {
 	case isFile && hasExtents:
 		return struct {
@@ -25,6 +26,12 @@ func hold(r imagestore.Reader, release func()) imagestore.Reader {
 			*held
 			filer
 		}{h, file}
+	case hasExtents && lends:
+		return struct {
+			*held
+			extenter
+			lender
+		}{h, extents, lending}
 	case hasExtents:
 		return struct {
 			*held
@@ -47,10 +54,13 @@ func (h *held) Close() error {
 	return err
 }
 
-// filer and extenter narrow the optional interfaces to what they add, so that embedding them is not ambiguous.
+// filer, extenter and lender narrow the optional interfaces to what they add, so that embedding them is not ambiguous.
 type (
 	filer    interface{ File() *os.File }
 	extenter interface {
 		Extents(ctx context.Context, off, n int64) ([]imagestore.Extent, error)
+	}
+	lender interface {
+		Lend(ctx context.Context, n int, off int64) ([]byte, func())
 	}
 )

@@ -39,6 +39,14 @@ type ExtentReader interface {
 	Extents(ctx context.Context, off, n int64) ([]Extent, error)
 }
 
+// A LendingReader is a Reader that may have bytes in memory of its own, where who only passes them on needs no copy.
+type LendingReader interface {
+	Reader
+	// Lend returns at least one and at most n bytes from off, which stay until release is called: soon, since others wait
+	// for the memory. It returns nil if there are none now, which ReadAt then reads.
+	Lend(ctx context.Context, n int, off int64) (p []byte, release func())
+}
+
 // An Extent is a range of bytes.
 type Extent struct{ Offset, Length int64 }
 

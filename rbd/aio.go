@@ -7,7 +7,9 @@ package rbd
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <rbd/librbd.h>
 
 // An answer to a read.
@@ -15,7 +17,8 @@ struct answer {
 	struct answer *next;
 	struct answers *list;
 	uintptr_t read;
-	ssize_t n; // bytes, or an error if less than 0
+	ssize_t n;             // bytes, or an error if less than 0
+	struct iovec memory[]; // that is read into
 };
 
 // Answers that nobody has taken. Who sees one knows that the bell has been rung for it.
@@ -69,13 +72,14 @@ static int take_answers(struct answers *list, uintptr_t *reads, ssize_t *ns, int
 	return i;
 }
 
-static int start_read(struct answers *list, rbd_image_t image, uint64_t off, size_t len, char *buf, uintptr_t read) {
-	struct answer *a = malloc(sizeof *a);
+static int start_read(struct answers *list, rbd_image_t image, uint64_t off, const struct iovec *memory, int count, uintptr_t read) {
+	struct answer *a = malloc(sizeof *a + count * sizeof *memory);
 	a->list = list;
 	a->read = read;
+	memcpy(a->memory, memory, count * sizeof *memory); // librbd looks at it until the end
 	rbd_completion_t completion;
 	int failed = rbd_aio_create_completion(a, put_answer, &completion);
-	if (failed == 0 && (failed = rbd_aio_read(image, off, len, buf, completion)) != 0)
+	if (failed == 0 && (failed = rbd_aio_readv(image, a->memory, count, off, completion)) != 0)
 		rbd_aio_release(completion);
 	if (failed != 0)
 		free(a);
@@ -87,8 +91,6 @@ import "C"
 import (
 	"context"
 	"fmt"
-	"io"
-	"math/bits"
 	"os"
 	"reflect"
 	"runtime"
@@ -100,82 +102,73 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	smallest = 4 << 10
-	classes  = 11
-	largest  = smallest << (classes - 1) // bytes that one call reads
-)
-
-// A read is one call of librbd. That goes on to write to its buffer when nobody waits for it any more.
+// A read is one call of librbd. That goes on to write to its memory when nobody waits for it any more.
 type read struct {
-	image *Image
-	buf   []byte
-	pin   runtime.Pinner
-	done  chan int // gets what librbd returned: bytes, or an error if less than 0
+	image  *Image
+	memory []C.struct_iovec
+	pin    runtime.Pinner
+	done   chan int // gets what librbd returned: bytes that were read, or an error if less than 0
+	ended  func()   // if not nil, called once nothing uses the memory any more
 }
 
-// reads are those that nobody needs any more, by the sizes of their buffers, powers of two.
-var reads [classes]sync.Pool
-
-func classOf(n int) int { return bits.Len(uint(max(n-1, 0)) / smallest) }
-
-func newRead(image *Image, n int) *read {
-	class := classOf(n)
-	r, ok := reads[class].Get().(*read)
-	if !ok {
-		r = &read{buf: make([]byte, smallest<<class), done: make(chan int, 1)}
+// newRead returns a read into one piece of memory after the other, of at least a byte each.
+func newRead(memory ...[]byte) *read {
+	r := &read{done: make(chan int, 1)}
+	for _, p := range memory {
+		r.memory = append(r.memory, C.struct_iovec{iov_base: unsafe.Pointer(&p[0]), iov_len: C.size_t(len(p))})
 	}
-	r.image = image
 	return r
 }
 
-// free gives away a read that has ended.
-func (r *read) free() {
-	r.image = nil
-	reads[classOf(len(r.buf))].Put(r)
+// cut lets only n bytes of the first memory count.
+func (r *read) cut(n int) { r.memory[0].iov_len = C.size_t(n) }
+
+// ask gives a read to librbd after enter, within the bounds of call, and waits for its answer: how many bytes there were.
+func (i *Image) ask(ctx context.Context, r *read, off int64) (n int, err error) {
+	r.image = i
+	i.pool.cluster.answers.start(r, off)
+	select {
+	case n = <-r.done:
+		if n < 0 {
+			return 0, i.judge(readAct, syscall.Errno(-n))
+		}
+		return n, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// enter begins a call with the open handle, which leave ends. Many may wait for that: they hold no buffers yet.
+func (i *Image) enter(ctx context.Context) error {
+	c := i.pool.cluster
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	if !i.mu.TryRLock() { // it is being closed
+		c.leave()
+		return ErrClosed
+	}
+	if i.img == nil {
+		i.leave()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (i *Image) leave() {
+	i.mu.RUnlock()
+	i.pool.cluster.leave()
 }
 
 // end is called once librbd has answered.
 func (r *read) end(n int) {
 	r.pin.Unpin()
-	r.image.mu.RUnlock()
-	r.image.pool.cluster.leave()
+	r.image.leave()
+	r.image = nil
+	if r.ended != nil {
+		r.ended()
+	}
 	r.done <- n
-}
-
-// read reads n bytes, within the bounds of call; free what it returns.
-func (i *Image) read(ctx context.Context, n int, off int64) (*read, error) {
-	c := i.pool.cluster
-	if err := c.enter(ctx); err != nil {
-		return nil, err
-	}
-	if !i.mu.TryRLock() { // it is being closed
-		c.leave()
-		return nil, ErrClosed
-	}
-	if i.img == nil {
-		i.mu.RUnlock()
-		c.leave()
-		return nil, ErrClosed
-	}
-	r := newRead(i, n)
-	c.answers.start(r, n, off)
-	select {
-	case got := <-r.done:
-		var err error
-		if got < 0 {
-			err = syscall.Errno(-got)
-		} else if got < n {
-			err = io.ErrUnexpectedEOF
-		}
-		if err == nil {
-			return r, nil
-		}
-		r.free()
-		return nil, c.judge(i.session, named("read image "+i.String(), err, ErrNotFound))
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // answers brings the answers of librbd to those who wait for them, in one goroutine. go-ceph has no reads but those that
@@ -234,13 +227,15 @@ func (a *answers) deliver() {
 	}
 }
 
-// start begins to read into the buffer of r, which ends in every case.
-func (a *answers) start(r *read, n int, off int64) {
-	r.pin.Pin(&r.buf[0])
+// start gives a read to librbd. It ends in every case.
+func (a *answers) start(r *read, off int64) {
+	for _, m := range r.memory {
+		r.pin.Pin(m.iov_base)
+	}
 	h := cgo.NewHandle(r)
 	// The handle of librbd is nothing that go-ceph shows.
 	image := C.rbd_image_t(reflect.ValueOf(r.image.img).Elem().FieldByName("image").UnsafePointer())
-	failed := C.start_read(a.list, image, C.uint64_t(off), C.size_t(n), (*C.char)(unsafe.Pointer(&r.buf[0])), C.uintptr_t(h))
+	failed := C.start_read(a.list, image, C.uint64_t(off), &r.memory[0], C.int(len(r.memory)), C.uintptr_t(h))
 	if failed != 0 {
 		h.Delete()
 		r.end(int(failed))

@@ -181,13 +181,19 @@ func with[T any](ctx context.Context, i *Image, act string, fn func(*rbd.Image) 
 			return none, ErrClosed
 		}
 		v, err := fn(i.img)
-		err = c.judge(i.session, named(act+" "+i.String(), err, ErrNotFound))
-		if i.mode == Writable && errors.Is(err, ErrReadOnly) {
-			// Its lock is held by a handle that this client closed while the cluster was away. Another client can break it.
-			c.retire(i.session)
-		}
-		return v, err
+		return v, i.judge(act, err)
 	}, func() {}, nil)
+}
+
+// judge looks at an error of a call.
+func (i *Image) judge(act string, err error) error {
+	c := i.pool.cluster
+	err = c.judge(i.session, named(act+" "+i.String(), err, ErrNotFound))
+	if i.mode == Writable && errors.Is(err, ErrReadOnly) {
+		// Its lock is held by a handle that this client closed while the cluster was away. Another client can break it.
+		c.retire(i.session)
+	}
+	return err
 }
 
 // do is with for what returns nothing.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -122,6 +123,29 @@ func TestReadAt(t *testing.T) {
 		if n, err := i.ReadAt(t.Context(), make([]byte, 1), -1); n != 0 || err == nil || err == io.EOF {
 			t.Errorf("ReadAt at -1 = %d, %v, want an error", n, err)
 		}
+	}
+}
+
+// Reads that wait until they may begin hold no buffers: of a busy mount there are hundreds.
+func TestReadsThatWaitHoldNothing(t *testing.T) {
+	cluster := connect(t, testservers.SharedCeph(t), "images", func(cfg *Config) { cfg.Calls = 1 })
+	p := cluster.Pool("images")
+	i := open(t, p, newImage(t, p), "snap", Watched)
+	cluster.slots <- struct{}{}
+	defer func() { <-cluster.slots }()
+	b := make([]byte, 1<<20)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := i.ReadAt(ctx, b, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("ReadAt = %v, want that it waits", err)
+		}
+		cancel()
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 5<<20 {
+		t.Errorf("20 reads of 1 MiB that wait took %d bytes", n)
 	}
 }
 

@@ -7,18 +7,40 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/bits"
+	"sync"
 
 	"github.com/ceph/go-ceph/rbd"
 )
 
-// Data is what one read gives. Free it.
-type Data struct {
-	Bytes []byte
+const (
+	smallest = 4 << 10
+	classes  = 11
+	largest  = smallest << (classes - 1) // bytes that one call reads
+)
+
+// A buffer is the memory of a read.
+type buffer struct {
+	bytes []byte
 	read  *read
 }
 
-// Free ends the use of the bytes: another read may get their memory.
-func (d *Data) Free() { d.read.free() }
+// buffers are those that nobody needs any more, by their sizes, powers of two.
+var buffers [classes]sync.Pool
+
+func classOf(n int) int { return bits.Len(uint(max(n-1, 0)) / smallest) }
+
+// newBuffer returns one of at least n bytes, and reads so many.
+func newBuffer(n int) *buffer {
+	class := classOf(n)
+	b, ok := buffers[class].Get().(*buffer)
+	if !ok {
+		bytes := make([]byte, smallest<<class)
+		b = &buffer{bytes, newRead(bytes)}
+	}
+	b.read.cut(n)
+	return b
+}
 
 // ReadAt fills p from offset off, as io.ReaderAt does. Errors besides io.EOF: ErrNotFound when the image is gone, also
 // where librbd would go on to read zeros.
@@ -33,34 +55,62 @@ func (i *Image) ReadAt(ctx context.Context, p []byte, off int64) (n int, err err
 		if off+int64(n) >= i.size {
 			return n, io.EOF
 		}
-		part := p[n:]
-		d, err := i.Read(ctx, int(min(int64(len(part)), largest, i.size-off-int64(n))), off+int64(n))
-		if err != nil {
+		part := p[n:min(int64(len(p)), int64(n)+largest, i.size-off)]
+		if err := i.read(ctx, part, off+int64(n)); err != nil {
 			return n, err
 		}
-		n += copy(part, d.Bytes)
-		d.Free()
+		n += len(part)
 	}
 	return n, nil
 }
 
-// Read is ReadAt without the copy, for n bytes within the image, of which there are at most 4 MiB.
-func (i *Image) Read(ctx context.Context, n int, off int64) (*Data, error) {
-	if n <= 0 || n > largest || off < 0 || off > i.size-int64(n) {
-		return nil, fmt.Errorf("read %d bytes of image %s at %d: they are too many, or outside", n, i, off)
+// read fills p, of which nobody but the caller makes use.
+func (i *Image) read(ctx context.Context, p []byte, off int64) error {
+	if err := i.enter(ctx); err != nil {
+		return err
 	}
-	r, err := i.read(ctx, n, off)
+	b := newBuffer(len(p))
+	n, err := i.ask(ctx, b.read, off)
 	if err != nil {
-		return nil, err
+		return err // librbd may still use the buffer
 	}
-	d := &Data{r.buf[:n], r}
-	if i.snapshot != "" && i.mayBeRemoved(d.Bytes, off) {
-		if err := i.confirm(ctx); err != nil {
-			d.Free()
-			return nil, err
-		}
+	copy(p, b.bytes[:n])
+	buffers[classOf(len(b.bytes))].Put(b)
+	return i.check(ctx, n, off, p)
+}
+
+// ReadInto reads into one buffer after the other, from off on, within the bounds of the image. It needs them until it returns, and when
+// ctx ends librbd does for longer: ended is called once that needs them no more, in every case. Errors: as ReadAt.
+func (i *Image) ReadInto(ctx context.Context, buffers [][]byte, off int64, ended func()) error {
+	if err := i.enter(ctx); err != nil {
+		ended()
+		return err
 	}
-	return d, nil
+	r := newRead(buffers...)
+	r.ended = ended
+	n, err := i.ask(ctx, r, off)
+	if err != nil {
+		return err
+	}
+	return i.check(ctx, n, off, buffers...)
+}
+
+const readAct = "read image"
+
+// check judges n bytes that were read at off into buffers.
+func (i *Image) check(ctx context.Context, n int, off int64, buffers ...[]byte) error {
+	mayBeRemoved := false
+	for _, p := range buffers {
+		mayBeRemoved = mayBeRemoved || i.snapshot != "" && i.mayBeRemoved(p, off)
+		n, off = n-len(p), off+int64(len(p))
+	}
+	switch {
+	case n != 0:
+		return i.judge(readAct, io.ErrUnexpectedEOF)
+	case mayBeRemoved:
+		return i.confirm(ctx)
+	}
+	return nil
 }
 
 var zeros [64 << 10]byte

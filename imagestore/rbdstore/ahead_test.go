@@ -16,24 +16,52 @@ import (
 	"github.com/vitrine-image/vitrine/imagestore/storetest"
 )
 
+// blocks returns the memory of so many blocks, all of which must be there again when the test ends.
+func blocks(t *testing.T, n int) *blockMemory {
+	t.Helper()
+	m, err := newBlockMemory(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if heldOf(m) != 0 || len(m.free) != n {
+			t.Errorf("%d blocks are held at the end, and %d free", m.held, len(m.free))
+		}
+	})
+	return m
+}
+
+func heldOf(m *blockMemory) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held
+}
+
+// dataSource reads ahead from data.
+func dataSource(data []byte) func(context.Context, [][]byte, int64, func()) error {
+	return func(_ context.Context, buffers [][]byte, off int64, ended func()) error {
+		defer ended()
+		for _, p := range buffers {
+			off += int64(copy(p, data[off:]))
+		}
+		return nil
+	}
+}
+
 func TestReadAhead(t *testing.T) {
 	data := storetest.Random(21<<20 + 5)
-	var fetched, held atomic.Int64
+	var fetched atomic.Int64
 	broken := false
-	tokens := make(chan struct{}, 5)
+	memory := blocks(t, 8)
 	ahead := func() *readAhead {
-		return newReadAhead(func(_ context.Context, n int, off int64) ([]byte, func(), error) {
-			fetched.Add(1)
+		return newReadAhead(func(ctx context.Context, buffers [][]byte, off int64, ended func()) error {
+			fetched.Add(int64(len(buffers)))
 			if broken {
-				return nil, nil, errors.New("broken")
+				ended()
+				return errors.New("broken")
 			}
-			held.Add(1)
-			p := bytes.Clone(data[off : off+int64(n)])
-			return p, func() {
-				clear(p) // who still copies it copies zeros
-				held.Add(-1)
-			}, nil
-		}, int64(len(data)), tokens)
+			return dataSource(data)(ctx, buffers, off, ended)
+		}, int64(len(data)), memory)
 	}
 	// through reads everything in order and returns how many bytes were read ahead.
 	through := func(a *readAhead, step int) (served int) {
@@ -62,11 +90,11 @@ func TestReadAhead(t *testing.T) {
 			t.Errorf("in steps of %d: %d of %d bytes were read ahead in %d blocks, want nearly all, in at most 22", step, served, len(data), fetched.Load())
 		}
 		second := ahead()
-		through(second, step) // finds some tokens taken
+		through(second, step) // finds some blocks taken
 		a.close()
 		second.close()
-		if len(tokens) != 0 || held.Load() != 0 {
-			t.Fatalf("in steps of %d: %d tokens are missing at the end, and %d blocks are held", step, len(tokens), held.Load())
+		if heldOf(memory) != 0 {
+			t.Fatalf("in steps of %d: %d blocks are held at the end", step, heldOf(memory))
 		}
 	}
 	fetched.Store(0)
@@ -98,19 +126,12 @@ func TestReadAhead(t *testing.T) {
 		t.Errorf("%d bytes came of blocks that could not be read", served)
 	}
 	a.close()
-	if len(tokens) != 0 {
-		t.Errorf("%d tokens are missing at the end", len(tokens))
-	}
 }
 
 // A block that is dropped while others copy from it stays what it is.
 func TestReadAheadIsShared(t *testing.T) {
 	data := storetest.Random(21<<20 + 5)
-	tokens := make(chan struct{}, 5)
-	a := newReadAhead(func(_ context.Context, n int, off int64) ([]byte, func(), error) {
-		p := bytes.Clone(data[off : off+int64(n)])
-		return p, func() { clear(p) }, nil
-	}, int64(len(data)), tokens)
+	a := newReadAhead(dataSource(data), int64(len(data)), blocks(t, 6))
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
@@ -126,18 +147,92 @@ func TestReadAheadIsShared(t *testing.T) {
 	}
 	readers.Wait()
 	a.close()
-	if len(tokens) != 0 {
-		t.Errorf("%d tokens are missing at the end", len(tokens))
+}
+
+// Who reads alone and long gets several blocks by one call, and more of them; whoever comes then gets some as well.
+func TestReadAheadAlone(t *testing.T) {
+	const size = 256 << 20
+	memory := blocks(t, aheadBlocks)
+	var calls, most atomic.Int64
+	ahead := func() *readAhead {
+		return newReadAhead(func(_ context.Context, buffers [][]byte, _ int64, ended func()) error {
+			calls.Add(1)
+			most.Store(max(most.Load(), int64(len(buffers))))
+			ended()
+			return nil
+		}, size, memory)
+	}
+	// through reads a range and returns how much of it was read ahead.
+	through := func(a *readAhead, from, to int64) (served int) {
+		for off := from; off < to; off += aheadSize {
+			a.note(off, aheadSize)
+			p, release := a.lend(t.Context(), aheadSize, off)
+			if served += len(p); p != nil {
+				release()
+			}
+		}
+		return served
+	}
+	first, second := ahead(), ahead()
+	defer first.close()
+	defer second.close()
+	through(first, 0, 30<<20)
+	if most.Load() != 1 {
+		t.Errorf("one call reads %d blocks ahead of a short read", most.Load())
+	}
+	calls.Store(0)
+	if served := through(first, 30<<20, 136<<20); served != 106<<20 || calls.Load() > 36 {
+		t.Errorf("of 106 MiB %d bytes were read ahead in %d calls, want all, in about 28", served, calls.Load())
+	}
+	if heldOf(memory) <= aheadBlocks/2 {
+		t.Errorf("who reads alone holds %d blocks, want more than others would have", heldOf(memory))
+	}
+	for i := range int64(16) { // in turn
+		through(first, (136+i)<<20, (137+i)<<20)
+		through(second, i<<20, (i+1)<<20)
+	}
+	if second.held < 2 || heldOf(memory) > aheadBlocks/2 {
+		t.Errorf("who came later holds %d of the %d blocks that are held, want some of at most %d", second.held, heldOf(memory), aheadBlocks/2)
+	}
+	second.close()
+	calls.Store(0)
+	if through(first, 152<<20, 248<<20); calls.Load() > 28 {
+		t.Errorf("who reads alone again needs %d calls for 96 MiB, want about 24", calls.Load())
+	}
+}
+
+// Memory that librbd may still write to is nobody else's, also when its reader is closed.
+func TestReadAheadThatIsGivenUp(t *testing.T) {
+	memory := blocks(t, 8)
+	ends := make(chan func(), 8)
+	a := newReadAhead(func(ctx context.Context, _ [][]byte, _ int64, ended func()) error {
+		ends <- ended
+		<-ctx.Done()
+		return ctx.Err()
+	}, 64<<20, memory)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for off := int64(0); off < 4<<20; off += aheadSize {
+		a.note(off, aheadSize)
+		if n := a.read(ctx, make([]byte, aheadSize), off); n != 0 {
+			t.Errorf("%d bytes come of a read that was given up", n)
+		}
+	}
+	a.close()
+	if heldOf(memory) != len(ends) || heldOf(memory) == 0 {
+		t.Errorf("%d blocks are held for %d reads that go on", heldOf(memory), len(ends))
+	}
+	for range len(ends) {
+		(<-ends)()
 	}
 }
 
 // Who reads no more gives others room.
 func TestReadAheadThatIsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tokens := make(chan struct{}, aheadDepth)
-		zeros := make([]byte, aheadSize)
+		memory := blocks(t, 2*aheadDepth)
 		ahead := func() *readAhead {
-			return newReadAhead(func(_ context.Context, n int, _ int64) ([]byte, func(), error) { return zeros[:n], func() {}, nil }, 1<<30, tokens)
+			return newReadAhead(func(_ context.Context, _ [][]byte, _ int64, ended func()) error { ended(); return nil }, 1<<30, memory)
 		}
 		p := make([]byte, 512<<10)
 		read := func(a *readAhead, from, n int) (served int) {
@@ -150,8 +245,8 @@ func TestReadAheadThatIsIdle(t *testing.T) {
 		quiet, busy := ahead(), ahead()
 		defer quiet.close()
 		defer busy.close()
-		if read(quiet, 0, 4<<20) == 0 || len(tokens) != aheadDepth {
-			t.Fatalf("%d blocks were read ahead, want %d", len(tokens), aheadDepth)
+		if read(quiet, 0, 4<<20) == 0 || heldOf(memory) < aheadDepth {
+			t.Fatalf("%d blocks were read ahead, want %d", heldOf(memory), aheadDepth)
 		}
 		for off := 4 << 20; off < 14<<20; off += 1 << 20 {
 			time.Sleep(aheadIdle - time.Second)
@@ -163,8 +258,8 @@ func TestReadAheadThatIsIdle(t *testing.T) {
 			t.Errorf("%d bytes were read ahead without room", served)
 		}
 		time.Sleep(2*aheadIdle + time.Second)
-		if len(tokens) != 0 {
-			t.Errorf("%d blocks are held for nobody", len(tokens))
+		if heldOf(memory) != 0 {
+			t.Errorf("%d blocks are held for nobody", heldOf(memory))
 		}
 		if read(busy, 8<<20, 8<<20) == 0 {
 			t.Error("nothing is read ahead in the room of who is idle")

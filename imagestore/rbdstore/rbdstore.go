@@ -58,9 +58,9 @@ type Store struct {
 	cluster    *rbd.Cluster
 	pool       *rbd.Pool
 	images     cache
-	unfinished atomic.Bool   // images of uploads may lie in the pool
-	unnoticed  atomic.Bool   // the user may only read, so images are opened without a watch
-	ahead      chan struct{} // a token for each block read ahead
+	unfinished atomic.Bool  // images of uploads may lie in the pool
+	unnoticed  atomic.Bool  // the user may only read, so images are opened without a watch
+	ahead      *blockMemory // of what readers read ahead
 
 	sweeping sync.Mutex           // held by the sweep
 	suspects map[string]time.Time // what it may not remove yet, by when it was found: see isLeft and sweepClones
@@ -84,6 +84,10 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rbdstore: store %s: %w", cfg.ID, err)
 	}
+	ahead, err := newBlockMemory(aheadBlocks)
+	if err != nil {
+		return nil, fmt.Errorf("rbdstore: store %s: %w", cfg.ID, err)
+	}
 	return &Store{
 		id:         cfg.ID,
 		user:       cfg.User,
@@ -96,7 +100,7 @@ func Open(cfg Config) (*Store, error) {
 		cluster:    cluster,
 		pool:       cluster.Pool(cfg.Pool),
 		images:     cache{named: map[string]*opened{}, all: map[*opened]bool{}},
-		ahead:      make(chan struct{}, aheadBlocks),
+		ahead:      ahead,
 		fsid:       cfg.FSID,
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
@@ -112,6 +113,16 @@ func (r *reader) ReadAt(ctx context.Context, p []byte, off int64) (n int, err er
 	return n, nil
 }
 
+// Lend implements imagestore.LendingReader, of what was read ahead.
+func (r *reader) Lend(ctx context.Context, n int, off int64) (p []byte, release func()) {
+	if !r.ahead.follows(off) {
+		return nil, nil
+	}
+	n = min(n, aheadSize-int(off%aheadSize))
+	r.ahead.note(off, n)
+	return r.ahead.lend(ctx, n, off)
+}
+
 // readImage reads from the cluster.
 func (r *reader) readImage(ctx context.Context, p []byte, off int64) (n int, err error) {
 	err = r.ask(ctx, func(o *opened) error {
@@ -121,16 +132,20 @@ func (r *reader) readImage(ctx context.Context, p []byte, off int64) (n int, err
 	return n, err
 }
 
-// fetch reads n bytes that it holds until free is called.
-func (r *reader) fetch(ctx context.Context, n int, off int64) (data []byte, free func(), err error) {
-	err = r.ask(ctx, func(o *opened) error {
-		d, err := o.img.Read(ctx, n, off)
-		if err == nil {
-			data, free = d.Bytes, d.Free
+// fetch reads into buffers from off on. It calls ended once nothing needs them any more, in every case.
+func (r *reader) fetch(ctx context.Context, buffers [][]byte, off int64, ended func()) error {
+	var users atomic.Int32 // of the buffers: this call, and each read
+	users.Store(1)
+	leave := func() {
+		if users.Add(-1) == 0 {
+			ended()
 		}
-		return err
+	}
+	defer leave()
+	return r.ask(ctx, func(o *opened) error {
+		users.Add(1)
+		return o.img.ReadInto(ctx, buffers, off, leave)
 	})
-	return data, free, err
 }
 
 // ask calls read with the image, and again with one that has a new connection if the cluster has shut the old one out,

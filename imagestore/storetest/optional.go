@@ -87,6 +87,41 @@ func testFile(t *testing.T, s suite) {
 	}
 }
 
+// testLending reads in order, as a download does.
+func testLending(t *testing.T, s suite) {
+	const step = 400_000
+	data := Random(20<<20 + 7)
+	_, loc := s.put(t, data)
+	r, ok := s.open(t, loc).(imagestore.LendingReader)
+	if !ok {
+		t.Skip("this store lends nothing")
+	}
+	buf := make([]byte, step)
+	lent := 0
+	for off := 0; off < len(data); {
+		want := min(step, len(data)-off)
+		p, release := r.Lend(t.Context(), want, int64(off))
+		if lent += len(p); p == nil {
+			n, err := r.ReadAt(t.Context(), buf[:want], int64(off))
+			if err != nil {
+				t.Fatalf("ReadAt(%d) = %v", off, err)
+			}
+			p, release = buf[:n], func() {}
+		}
+		if len(p) == 0 || len(p) > want || !bytes.Equal(p, data[off:off+len(p)]) {
+			t.Fatalf("at %d come %s, want up to %d of the bytes there", off, describe(p), want)
+		}
+		off += len(p)
+		release()
+	}
+	if lent == 0 {
+		t.Error("nothing was lent")
+	}
+	if p, _ := r.Lend(t.Context(), 1, int64(len(data))); p != nil {
+		t.Errorf("Lend at the end gives %s", describe(p))
+	}
+}
+
 func testExtents(t *testing.T, s suite) {
 	const hole, part = 3 << 20, 1 << 20
 	data := slices.Concat(Random(part), make([]byte, hole), Random(part), make([]byte, hole))

@@ -68,6 +68,7 @@ var (
 		{"foreign locations", testForeignLocations},
 		{"files", testFile},
 		{"extents", testExtents},
+		{"lending", testLending},
 	}
 	writing = []test{
 		{"unknown size", testUnknownSize},
