@@ -69,26 +69,39 @@ func (s *server) send(w *response, r *http.Request, data imagestore.Reader, offs
 // in small pieces.
 func onPlainTCP(r *http.Request) bool { return r.TLS == nil && !loopback.OnUnixSocket(r) }
 
-// sendCopy sends through a buffer.
+// sendCopy sends through a buffer, or out of the reader's own memory for as long as the client is fast: others wait for that.
 func sendCopy(ctx context.Context, w io.Writer, r imagestore.Reader, offset, n int64) error {
 	buf, giveBack := borrowPiece()
 	defer giveBack()
+	lender, _ := r.(imagestore.LendingReader)
 	for size := copyPiece; n > 0; {
-		p := buf[:min(n, int64(size), int64(len(buf)))]
-		if err := readPiece(ctx, r, p, offset); err != nil {
+		p, release, err := nextPiece(ctx, r, lender, buf[:min(n, int64(size), int64(len(buf)))], offset)
+		if err != nil {
 			return err
 		}
 		start := time.Now()
-		if _, err := w.Write(p); err != nil {
+		_, err = w.Write(p)
+		release()
+		if err != nil {
 			return sendError(err)
 		}
 		size = min(2*size, largePiece)
 		if time.Since(start) > soon {
-			size = copyPiece
+			size, lender = copyPiece, nil
 		}
 		offset, n = offset+int64(len(p)), n-int64(len(p))
 	}
 	return nil
+}
+
+// nextPiece returns what comes at offset: as many bytes as buf has, which it fills, or fewer of the lender if there is one.
+func nextPiece(ctx context.Context, r imagestore.Reader, lender imagestore.LendingReader, buf []byte, offset int64) (p []byte, release func(), err error) {
+	if lender != nil {
+		if p, release := lender.Lend(ctx, len(buf), offset); p != nil {
+			return p, release, nil
+		}
+	}
+	return buf, func() {}, readPiece(ctx, r, buf, offset)
 }
 
 // readPiece fills p from offset.
