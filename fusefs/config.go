@@ -32,7 +32,7 @@ type Config struct {
 	NoPassthrough bool // never let the kernel read local files by itself
 
 	Timeout       time.Duration // how long the kernel keeps names and attributes unless told otherwise; an hour
-	MaxBackground int           // requests that the kernel may have waiting, each with a buffer; 256
+	MaxBackground int           // requests that the kernel may have waiting, each with a buffer; 192
 	MaxOpen       int           // images open at once; half of the file descriptors that the process may have
 	ReadAhead     int           // KiB; 8192
 	Linger        time.Duration // how long to go on for files that are open when it ends; 10 seconds
@@ -54,7 +54,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.FileMode = cmp.Or(c.FileMode, 0o440)
 	c.DirMode = cmp.Or(c.DirMode, 0o550)
 	c.Timeout = cmp.Or(c.Timeout, time.Hour)
-	c.MaxBackground = cmp.Or(c.MaxBackground, 256)
+	c.MaxBackground = cmp.Or(c.MaxBackground, 192)
 	c.MaxOpen = cmp.Or(c.MaxOpen, halfOfFiles())
 	c.ReadAhead = cmp.Or(c.ReadAhead, 8192)
 	c.Linger = cmp.Or(c.Linger, 10*time.Second)

@@ -46,7 +46,10 @@ func startDaemon(ctx context.Context, program, dir string, mounted bool, config 
 		toml := fmt.Sprintf("data = %q\n[api]\nlisten = [%q]\n%s", s.dir, address, config)
 		return []string{"--config", path}, os.WriteFile(path, []byte(toml), 0o644)
 	})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // cpu measures the processor time that the server uses while fn runs.
