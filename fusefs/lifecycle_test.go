@@ -388,8 +388,8 @@ func TestMountOptions(t *testing.T) {
 		}
 		defer unix.Unmount(connections, 0)
 		b, err = os.ReadFile(fmt.Sprintf("%s/%d/max_background", connections, s.device))
-		if err != nil || strings.TrimSpace(string(b)) != "256" {
-			t.Errorf("the kernel lets %s requests wait, %v, want 256", b, err)
+		if err != nil || strings.TrimSpace(string(b)) != "192" {
+			t.Errorf("the kernel lets %s requests wait, %v, want 192", b, err)
 		}
 	}
 }
