@@ -91,12 +91,20 @@ func (s fakeStream) Prepare(context.Context) error { return s.disk.prepare }
 func (s fakeStream) Size() int64 { return int64(len(fakeHead)) + s.disk.Size() }
 
 func (s fakeStream) Stream(ctx context.Context, w io.Writer) error {
-	p := make([]byte, s.disk.Size())
-	if _, err := s.disk.ReadAt(ctx, p, 0); err != nil {
+	if _, err := io.WriteString(w, fakeHead); err != nil {
 		return err
 	}
-	_, err := w.Write(append([]byte(fakeHead), p...))
-	return err
+	p := make([]byte, 512<<10)
+	for off := int64(0); off < s.disk.Size(); off += int64(len(p)) {
+		p = p[:min(int64(len(p)), s.disk.Size()-off)]
+		if _, err := s.disk.ReadAt(ctx, p, off); err != nil {
+			return err
+		}
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newDisk returns pieces of so many bytes, one with data and one without in turn.
@@ -316,7 +324,7 @@ func TestConversionThatFails(t *testing.T) {
 		failAt int64
 		code   int
 		sent   bool
-	}{{"raw", 1, 500, false}, {"qcow2", 1, 500, false}, {"raw", 3 << 20, 200, true}} {
+	}{{"raw", 1, 500, false}, {"qcow2", 1, 500, false}, {"raw", 3 << 20, 200, true}, {"qcow2", 3 << 20, 200, true}} {
 		f.disk = newDisk(4 << 20)
 		f.disk.failAt = tt.failAt
 		res, err := http.Get(srv.URL + "/v2/images/" + string(id) + "/file?format=" + tt.format)

@@ -94,7 +94,11 @@ func requestedPart(r *http.Request, data *imageservice.Data, etag string) (span,
 // sendPart sends it in the way that suits the data. An error means that the answer is cut short.
 func (s *server) sendPart(w *response, r *http.Request, data *imageservice.Data, part span) error {
 	if data.Stream != nil {
-		return data.Stream.Stream(r.Context(), clientWriter{w})
+		out := &lateWriter{Writer: clientWriter{w}}
+		if err := data.Stream.Stream(r.Context(), out); err != nil {
+			return err
+		}
+		return out.begin()
 	}
 	if sparse, ok := data.Reader.(sparseReader); ok {
 		return s.sendDisk(w, r, sparse, part.offset, part.length)

@@ -200,3 +200,34 @@ func (c clientWriter) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// heldBack is how much of a stream waits for more of it. The tables at the beginning of a qcow2 are known before any of the disk was read.
+const heldBack = 1 << 20
+
+// A lateWriter holds the beginning of a stream back, so that what fails until then is answered with an error. Call begin at the end.
+type lateWriter struct {
+	io.Writer
+	held  []byte
+	begun bool
+}
+
+func (l *lateWriter) Write(p []byte) (int, error) {
+	if !l.begun && len(l.held)+len(p) <= heldBack {
+		l.held = append(l.held, p...)
+		return len(p), nil
+	}
+	if err := l.begin(); err != nil {
+		return 0, err
+	}
+	return l.Writer.Write(p)
+}
+
+// begin sends what is held back.
+func (l *lateWriter) begin() error {
+	if l.begun {
+		return nil
+	}
+	_, err := l.Writer.Write(l.held)
+	l.begun, l.held = true, nil
+	return err
+}
