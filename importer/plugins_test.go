@@ -5,6 +5,7 @@ import (
 	"bytes"
 	stdgzip "compress/gzip"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"net/http"
@@ -179,6 +180,29 @@ func TestUnpack(t *testing.T) {
 	}
 	if out, err := unpack(bytes.NewReader(nil)); out != nil || err != nil {
 		t.Errorf("nothing gives %v, %v", out, err)
+	}
+}
+
+// TestStoreFailsWhileUnpacking anywhere: that is no fault of the data.
+func TestStoreFailsWhileUnpacking(t *testing.T) {
+	few := data[:3000]
+	for name, packed := range packings {
+		t.Run(name, func(t *testing.T) {
+			p := packed(t, few)
+			if slices.Contains(joined, name) {
+				p = append(p, packed(t, few)...)
+			}
+			for at := range len(p) + 1 {
+				out, err := unpack(io.MultiReader(bytes.NewReader(p[:at]), iotest.ErrReader(image.ErrStoreOffline)))
+				if err == nil && out != nil {
+					_, err = io.ReadAll(out)
+					out.Close()
+				}
+				if !errors.Is(err, image.ErrStoreOffline) {
+					t.Fatalf("a store that fails after %d of %d bytes gives %v", at, len(p), err)
+				}
+			}
+		})
 	}
 }
 

@@ -99,7 +99,7 @@ func (l *lz4Reader) Read(p []byte) (int, error) {
 	for {
 		next, err := l.src.Peek(8)
 		switch {
-		case len(next) == 0 && err == io.EOF:
+		case len(next) == 0 && err == io.EOF, notEOF(err) != nil:
 			return n, err
 		case bytes.HasPrefix(next, []byte(lz4Magic)):
 			l.frame.Reset(endless{l.src})

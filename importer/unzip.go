@@ -104,7 +104,11 @@ func (z *zipReader) end() error {
 	if z.sum != z.want {
 		return errors.New("the sum of the file in the zip archive does not match")
 	}
-	if next, err := z.r.Peek(4); err == nil && binary.LittleEndian.Uint32(next) == zipFile {
+	next, err := z.r.Peek(4)
+	switch {
+	case notEOF(err) != nil:
+		return err
+	case err == nil && binary.LittleEndian.Uint32(next) == zipFile:
 		return errSeveralFiles
 	}
 	return z.readDirectory()
@@ -181,6 +185,9 @@ func (z *zipReader) skip(n int64) error {
 func (z *zipReader) readDescriptor() error {
 	for _, size := range []int{16, 24, 12, 20} {
 		d, err := z.r.Peek(size + 4)
+		if notEOF(err) != nil {
+			return err
+		}
 		if err != nil || binary.LittleEndian.Uint32(d[size:]) != zipDirectory && binary.LittleEndian.Uint32(d[size:]) != zipFile {
 			continue
 		}
