@@ -37,7 +37,7 @@ type Disk struct {
 
 // Limits of what is read into memory.
 const (
-	maxDescription = 4 << 20
+	maxDescription = 2 << 20
 	maxManifest    = 1 << 20
 )
 

@@ -143,6 +143,7 @@ func hostile() map[string][]byte {
 		"cannot be read: entity":            changed("WindowsXP", "&c;"),
 		"cannot be read: encoding":          changed(`version="1.0"`, `version="1.0" encoding="utf-16"`),
 		"nested too deeply":                 changed("<ovf:References>", strings.Repeat("<x>", 100_000)+strings.Repeat("</x>", 100_000)+"<ovf:References>"),
+		"more than 20000 elements":          changed("<rasd:ResourceType>5<", strings.Repeat("<rasd:Address/>", maxElements)+"<rasd:ResourceType>5<"),
 		"cannot be read: cut":               changed("</ovf:Envelope>", ""),
 		"goes on behind its end":            changed("</ovf:Envelope>", string(end)+"<ovf:Envelope/>"),
 		"several machines":                  changed("</ovf:Envelope>", `<ovf:VirtualSystem ovf:id="b"/>`+string(end)),
@@ -157,6 +158,34 @@ func hostile() map[string][]byte {
 		"is not in there: URL":              changed(`ovf:href="disk.vmdk"`, `ovf:href="http://169.254.169.254/disk.vmdk"`),
 		"is not in there: path":             changed(`ovf:href="disk.vmdk"`, `ovf:href="/etc/passwd"`),
 	}
+}
+
+// TestEndWithTheLastBytes reads an archive without the zeros behind it from a reader that tells of its end with the last bytes.
+func TestEndWithTheLastBytes(t *testing.T) {
+	ova := ovatest.Tar(ovatest.File{Name: "disk.vmdk", Data: content}, ovatest.File{Name: "box.ovf", Data: boxOVF(512)})
+	ova = ova[:len(ova)-1024]
+	if d, err := Read(eager{bytes.NewReader(ova)}, int64(len(ova))); err != nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// boxOVF returns a description with spaces behind it up to a multiple of size bytes.
+func boxOVF(size int) []byte {
+	box := ovatest.VirtualBox(content, "disk.vmdk", "")
+	text := box[bytes.Index(box, []byte("<?xml")):]
+	text = text[:bytes.IndexByte(text, 0)]
+	return append(bytes.Clone(text), bytes.Repeat([]byte(" "), size-len(text)%size)...)
+}
+
+// An eager reader does what io.ReaderAt allows.
+type eager struct{ *bytes.Reader }
+
+func (e eager) ReadAt(p []byte, off int64) (int, error) {
+	n, err := e.Reader.ReadAt(p, off)
+	if off+int64(n) == e.Size() {
+		err = io.EOF
+	}
+	return n, err
 }
 
 func TestHostile(t *testing.T) {

@@ -56,13 +56,15 @@ type config struct {
 	Value string `xml:"value,attr"`
 }
 
-// maxDepth is how deep elements may lie in each other.
-const maxDepth = 32
+const (
+	maxDepth    = 32     // how deep elements may lie in each other
+	maxElements = 20_000 // each takes some hundred bytes of memory; large descriptions have thousands
+)
 
-// A guarded source of tokens lets no declaration of a document's type through, and so no entities, and no deep nesting.
+// A guarded source of tokens lets no declaration of a document's type through, and so no entities, no deep nesting, and not too much.
 type guarded struct {
 	*xml.Decoder
-	depth int
+	depth, elements int
 }
 
 func (g *guarded) Token() (xml.Token, error) {
@@ -73,6 +75,9 @@ func (g *guarded) Token() (xml.Token, error) {
 	case xml.StartElement:
 		if g.depth++; g.depth > maxDepth {
 			return nil, refuse("its description is nested too deeply")
+		}
+		if g.elements++; g.elements > maxElements {
+			return nil, refuse("its description has more than %d elements", maxElements)
 		}
 	case xml.EndElement:
 		g.depth--

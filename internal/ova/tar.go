@@ -86,9 +86,8 @@ func (m *member) read(r io.ReaderAt, max int64) ([]byte, error) {
 		return nil, refuse("%q in there is larger than %d bytes", m.name, max)
 	}
 	p := make([]byte, m.length)
-	_, err := r.ReadAt(p, m.offset)
-	if err == io.EOF && m.length == 0 {
-		err = nil
+	if n, err := r.ReadAt(p, m.offset); n < len(p) {
+		return nil, err
 	}
-	return p, err
+	return p, nil
 }
