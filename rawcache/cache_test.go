@@ -299,6 +299,65 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestReadBeforeItIsReadable reads a disk often before the file that was left is looked into: nothing is copied for that.
+func TestReadBeforeItIsReadable(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		d := newDisk(1, 20)
+		f := run(t, dir, 100*mega, d)
+		f.heatUp(d)
+		f.stop()
+		f = open(t, dir, 100*mega, d)
+		f.heatUp(d)
+		before := d.read
+		f.start()
+		f.has("with what was left", d)
+		if d.read != before {
+			t.Errorf("%d bytes are copied again", d.read-before)
+		}
+	})
+}
+
+// TestChangeWhileItIsVerified takes a copy away from an image while Run looks into the file that was left of it.
+func TestChangeWhileItIsVerified(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		d := newDisk(1, 20)
+		f := run(t, dir, 100*mega, d)
+		f.heatUp(d)
+		f.stop()
+		f = open(t, dir, 100*mega, d)
+		f.asked = func() {
+			f.asked = nil
+			d.set(func() { d.gone = true })
+			f.Changed(d.ID)
+			time.Sleep(slice) // it tidies up at its next step
+		}
+		f.start()
+		minutes(1)
+		f.has("gone")
+	})
+}
+
+// TestOldReader reads often what was opened when another copy was there: nothing is copied for that, as there is a file.
+func TestOldReader(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		d := newDisk(1, 20)
+		f := run(t, dir, 100*mega, d)
+		old := f.open(d)
+		defer old.Close()
+		d.set(func() { d.Copies = []uint64{8} })
+		f.heatUp(d)
+		before := d.read
+		for range 2 * hotReads {
+			f.read(old, d)
+		}
+		synctest.Wait()
+		f.has("read as it was before", d)
+		if got := d.read - before; got != 2*hotReads*int64(len(d.data)) {
+			t.Errorf("%d bytes are read, more than by the reader", got)
+		}
+	})
+}
+
 // TestImageChanges follows what becomes of images whose disks are kept.
 func TestImageChanges(t *testing.T) {
 	for name, change := range map[string]func(d *fakeDisk){

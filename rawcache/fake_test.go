@@ -91,6 +91,7 @@ type fixture struct {
 	moved []int64 // by Run, to be read once that waits
 	stop  func()
 	log   *bytes.Buffer
+	asked func() // called by Run after each question for an image, unless nil
 }
 
 func (f *fixture) Image(_ context.Context, id image.ID) (Image, error) {
@@ -108,6 +109,17 @@ func (f *fixture) Image(_ context.Context, id image.ID) (Image, error) {
 	return img, nil
 }
 
+// A runSource is what Run asks.
+type runSource struct{ *fixture }
+
+func (s runSource) Image(ctx context.Context, id image.ID) (Image, error) {
+	img, err := s.fixture.Image(ctx, id)
+	if s.asked != nil {
+		s.asked()
+	}
+	return img, err
+}
+
 func (f *fixture) Open(ctx context.Context, id image.ID) (Image, uint64, Disk, error) {
 	img, err := f.Image(ctx, id)
 	if err != nil {
@@ -119,6 +131,14 @@ func (f *fixture) Open(ctx context.Context, id image.ID) (Image, uint64, Disk, e
 // run opens a cache on the directory that runs until the end of the bubble, or stop.
 func run(t *testing.T, dir string, size int64, disks ...*fakeDisk) *fixture {
 	t.Helper()
+	f := open(t, dir, size, disks...)
+	f.start()
+	return f
+}
+
+// open opens a cache that start lets run.
+func open(t *testing.T, dir string, size int64, disks ...*fakeDisk) *fixture {
+	t.Helper()
 	f := &fixture{t: t, disks: make(map[image.ID]*fakeDisk), log: new(bytes.Buffer)}
 	for _, d := range disks {
 		f.disks[d.ID] = d
@@ -128,22 +148,26 @@ func run(t *testing.T, dir string, size int64, disks ...*fakeDisk) *fixture {
 		t.Fatal(err)
 	}
 	f.Cache = c
-	ctx, cancel := context.WithCancel(t.Context())
+	return f
+}
+
+func (f *fixture) start() {
+	f.t.Helper()
+	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.Run(ctx, f, func(_ context.Context, number int64) { f.moved = append(f.moved, number) })
+		f.Run(ctx, runSource{f}, func(_ context.Context, number int64) { f.moved = append(f.moved, number) })
 	}()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
-		if err := c.Close(); err != nil {
-			t.Error(err)
+		if err := f.Close(); err != nil {
+			f.t.Error(err)
 		}
 	})
-	t.Cleanup(f.stop)
+	f.t.Cleanup(f.stop)
 	synctest.Wait()
-	return f
 }
 
 // read reads all of a disk and compares it.

@@ -72,6 +72,9 @@ func (c *Cache) count(img Image, p []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.files[img.Disk] != nil {
+		return // of another copy than the reader's; who opens the disk now has it
+	}
 	now := time.Now()
 	h := c.heatOf(img, now)
 	h.bytes += float64(len(p))

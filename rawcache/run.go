@@ -1,6 +1,7 @@
 package rawcache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -96,7 +97,7 @@ func (r *runner) tidy(ctx context.Context) {
 
 var errGone = errors.New("the image, or the copy of its data, is gone")
 
-// check drops the file of an image that the image has no more. Those that were found are looked at when it is their turn.
+// check drops the file of an image that the image has no more. One that is not in use yet never will be.
 func (r *runner) check(ctx context.Context, id image.ID) {
 	img, err := r.source.Image(ctx, id)
 	if err != nil && !errors.Is(err, image.ErrNotFound) {
@@ -108,10 +109,8 @@ func (r *runner) check(ctx context.Context, id image.ID) {
 		if f.id != id || err == nil && f.holds(img) {
 			continue
 		}
-		if f == r.making {
+		if !r.drop(f, errGone) {
 			f.reason = errGone
-		} else {
-			r.drop(f, errGone)
 		}
 	}
 }
@@ -137,8 +136,10 @@ func (r *runner) adopt(ctx context.Context) {
 		}
 		r.mu.Lock()
 		r.found = r.found[1:]
+		err = cmp.Or(err, f.reason) // the image may have changed meanwhile
 		if f.number, f.reason = number, err; err == nil {
 			r.files[f.disk] = f
+			delete(r.heat, f.disk)
 		}
 		r.mu.Unlock()
 		if err != nil {
