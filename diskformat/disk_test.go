@@ -249,4 +249,25 @@ func checkDisk(t *testing.T, d *Disk, want []byte) {
 	if !allZero(want[at:]) {
 		t.Fatalf("there is data behind %d, and no extent", at)
 	}
+	checkStored(t, d, want)
+}
+
+// checkStored compares what a disk says to stand in the file with what the file holds, which may be older than the disk.
+func checkStored(t *testing.T, d *Disk, want []byte) {
+	t.Helper()
+	src := d.file.Source
+	if r, ok := src.(*replayed); ok {
+		src = r.src
+	}
+	for off := int64(0); off < d.Size(); {
+		at, n, err := d.Stored(t.Context(), off, d.Size()-off)
+		if err != nil || n < 0 || n > d.Size()-off {
+			t.Fatalf("Stored(%d) = %d bytes at %d, %v", off, n, at, err)
+		}
+		got := make([]byte, n)
+		if _, err := src.ReadAt(t.Context(), got, at); n > 0 && (err != nil && err != io.EOF || !bytes.Equal(got, want[off:off+n])) {
+			t.Fatalf("Stored(%d) = %d bytes at %d, where there are others, %v", off, n, at, err)
+		}
+		off += max(n, 512)
+	}
 }

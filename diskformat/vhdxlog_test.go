@@ -72,6 +72,18 @@ func TestVHDXLog(t *testing.T) {
 	}
 }
 
+// A log may change what guests see, too.
+func TestVHDXLogOfData(t *testing.T) {
+	content := formattest.Content(2, 1<<20, 512)
+	at := bytes.Index(formattest.LoggedVHDX(content, 0, nil), content[:4096])
+	written := bytes.Repeat([]byte{9}, 4096)
+	image := formattest.LoggedVHDX(content, 0, func(e []formattest.LogEntry) {
+		e[2].Changes = []formattest.LogChange{{Offset: uint64(at), Data: written}}
+	})
+	copy(content, written)
+	checkDisk(t, openDisk(t, bytesSource(image), VHDX), content)
+}
+
 // A log that is not where it may be, or of what nobody knows, is not ignored.
 func TestVHDXLogElsewhere(t *testing.T) {
 	for _, tt := range []struct {
