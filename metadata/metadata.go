@@ -66,6 +66,8 @@ type Tx interface {
 
 	// ContentSums returns what is recorded of an image's content, by the names of what it is of.
 	ContentSums(number int64) ([]image.ContentSum, error)
+	// Pins returns for which guests the image is pinned, by their names.
+	Pins(number int64) ([]image.Pin, error)
 	// Staged returns what of an image lies in the staging area. Errors: image.ErrNotFound.
 	Staged(number int64) (image.Staged, error)
 	// Uploads returns all reservations.
@@ -128,6 +130,11 @@ type WriteTx interface {
 	AddGarbage(g image.Garbage) error
 	// SaveContentSum records a sum in the place of one of the same; deleting the image forgets all. Errors: image.ErrNotFound.
 	SaveContentSum(number int64, s image.ContentSum) error
+	// AddPin pins the image for a guest; it has no effect when it is pinned for that already. Deleting the image removes its pins:
+	// who deletes looks for them. Errors: image.ErrNotFound, image.ErrInvalid.
+	AddPin(number int64, guest string, now time.Time) error
+	// RemovePin ends a pin. Errors: image.ErrNotFound.
+	RemovePin(number int64, guest string) error
 	// SaveStaged records what lies in the staging area for an image; what was there before becomes garbage.
 	SaveStaged(s image.Staged) error
 	// RemoveStaged forgets it and makes it garbage. Removing what is gone is no error; deleting the image does the same.

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) metadata.DB) {
 		{"pages of tasks", testTaskPages},
 		{"staged data", testStaged},
 		{"sums of content", testContentSums},
+		{"pins", testPins},
 		{"namespaces of definitions", testNamespaces},
 		{"definitions", testDefinitions},
 		{"usage", testUsage},

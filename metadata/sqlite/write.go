@@ -47,11 +47,10 @@ func (t *writeTx) SaveImage(img *image.Image) error {
 	stored, after := &record{img, members}, img.Listed()
 	if img.Status == image.Deleted {
 		stored, after = &record{Image: tombstone(img)}, nil
-		if _, err := t.exec(`DELETE FROM members WHERE number = ?`, img.Number); err != nil {
-			return err
-		}
-		if _, err := t.exec(`DELETE FROM sums WHERE number = ?`, img.Number); err != nil {
-			return err
+		for _, table := range []string{"members", "sums", "pins"} {
+			if _, err := t.exec(`DELETE FROM `+table+` WHERE number = ?`, img.Number); err != nil {
+				return err
+			}
 		}
 		if err := t.RemoveStaged(img.Number); err != nil {
 			return fmt.Errorf("save image %s: %w", img.ID, err)

@@ -139,6 +139,13 @@ CREATE TABLE metadef_resource_types (
   updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE pins (
+  number     INTEGER NOT NULL REFERENCES images,
+  guest      TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (number, guest)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE sqlite_sequence(name,seq);
 
 CREATE TABLE staged (
@@ -153,6 +160,15 @@ CREATE TABLE staged (
 CREATE TABLE stores (
   store TEXT NOT NULL PRIMARY KEY,
   uuid  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sums (
+  number INTEGER NOT NULL REFERENCES images,
+  of     TEXT NOT NULL,
+  algo   TEXT NOT NULL,
+  value  TEXT NOT NULL,
+  size   INTEGER NOT NULL,
+  PRIMARY KEY (number, of)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tasks (
