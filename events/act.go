@@ -34,6 +34,8 @@ const (
 	ShowLocations   Action = "show_locations"
 	DeleteFromStore Action = "delete_from_store"
 	Clone           Action = "clone" // as the Volume
+	Pin             Action = "pin"   // for the Guest
+	Unpin           Action = "unpin" // for the Guest
 	Show            Action = "show"  // only when it was refused
 )
 
@@ -58,6 +60,7 @@ type Act struct {
 	ID      string        // of the object, "" when it has none
 	Member  string        // project that it was shared with, "" for other actions
 	Volume  string        // that was cloned from it, "" for other actions
+	Guest   string        // that it is or was pinned for, "" for other actions
 	Changes []FieldChange // of Change; see Changes
 	Bytes   int64         // of data that went in or out
 	Err     error         // nil when it was done
@@ -181,6 +184,7 @@ type record struct {
 	ID           *string       `json:"id"`
 	Member       string        `json:"member,omitempty"`
 	Volume       string        `json:"volume,omitempty"`
+	Guest        string        `json:"guest,omitempty"`
 	Changes      []FieldChange `json:"changes,omitempty"`
 	Bytes        int64         `json:"bytes,omitempty"`
 	Outcome      string        `json:"outcome"`
@@ -196,7 +200,7 @@ func describeAct(ctx context.Context, a Act) record {
 	r := record{Time: a.At.UTC().Format(recordLayout), RequestID: requestid.From(ctx), UserID: nullable(a.Caller.UserID),
 		ProjectID: nullable(a.Caller.ProjectID), DomainID: nullable(a.Caller.DomainID), Roles: append([]string{}, a.Caller.Roles...),
 		ServiceRoles: append([]string{}, a.Caller.ServiceRoles...), Anonymous: a.Caller.Anonymous, Auth: nullable(origin.Auth),
-		Action: a.Action, Kind: a.Kind, ID: nullable(a.ID), Member: a.Member, Volume: a.Volume, Changes: a.Changes, Bytes: a.Bytes, Outcome: done}
+		Action: a.Action, Kind: a.Kind, ID: nullable(a.ID), Member: a.Member, Volume: a.Volume, Guest: a.Guest, Changes: a.Changes, Bytes: a.Bytes, Outcome: done}
 	if origin.Address.IsValid() {
 		r.Source = nullable(origin.Address.Unmap().String())
 	}

@@ -137,16 +137,17 @@ A file of its own, one JSON object a line:
 | ` + "`roles`, `service_roles`" + ` | arrays |
 | ` + "`anonymous`" + ` | true for callers without credentials |
 | ` + "`auth`" + ` | how the caller was recognised, null when nobody said |
-| ` + "`action`" + ` | create, change, delete, upload, stage, import, download, share, answer, unshare, deactivate, reactivate, add_location, show_locations, delete_from_store, clone; show, only when it was refused |
+| ` + "`action`" + ` | create, change, delete, upload, stage, import, download, share, answer, unshare, deactivate, reactivate, add_location, show_locations, delete_from_store, clone, pin, unpin; show, only when it was refused |
 | ` + "`object`, `id`" + ` | what it was done to: an image, a task, a metadef_namespace (or what is in it), the cache, the stores; the id is null for a list, and for a task that was not created |
 | ` + "`member`" + ` | the project that an image is or was shared with |
 | ` + "`volume`" + ` | pool and name of a clone |
+| ` + "`guest`" + ` | the guest that an image is or was pinned for |
 | ` + "`changes`" + ` | what was or would have been changed: an array of ` + "`field`" + `, and for name, owner, visibility and protected of an image ` + "`old` and `new`" + `; of what is in a namespace its kind and name |
 | ` + "`bytes`" + ` | of data that went in or out |
 | ` + "`outcome`" + ` | done, refused (the caller may not do it), failed |
 | ` + "`reason`" + ` | why not, as the caller was told |
 
-` + "`member`, `volume`, `changes`, `bytes` and `reason`" + ` are left out where there is nothing to say. A line with the action ` + "`resume`" + ` and the
+` + "`member`, `volume`, `guest`, `changes`, `bytes` and `reason`" + ` are left out where there is nothing to say. A line with the action ` + "`resume`" + ` and the
 object ` + "`audit_log`" + ` says how many records are ` + "`missed`" + ` before it: the file could not be written, and they are in the daemon's
 log.
 `
