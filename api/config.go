@@ -85,6 +85,7 @@ type Session interface {
 	Open(ctx context.Context, id image.ID, opts imageservice.OpenOptions) (*imageservice.Data, error)
 	ImportSession
 	CloneSession
+	PinSession
 	ExtentSession
 	SumSession
 	metadef.Catalog

@@ -22,7 +22,7 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 			rows = append(rows, first)
 		}
 	}
-	names := strings.NewReplacer(":image", "{id}", ":task", "{id}", ":store", "{store}", ":tag", "{tag}", ":member", "{project}",
+	names := strings.NewReplacer(":image", "{id}", ":task", "{id}", ":store", "{store}", ":tag", "{tag}", ":member", "{project}", ":guest", "{guest}",
 		":namespace", "{ns}", ":name", "{name}", "/v2/metadefs", "")
 	for _, rt := range slices.Concat(routes, metadefRoutes) {
 		path := names.Replace(rt.path)

@@ -62,6 +62,9 @@ var routes = []route{
 
 	{"POST", wire.OwnPath + "/images/:image/clones", (*server).cloneImage, true},
 	{"GET", wire.OwnPath + "/images/:image/extents", (*server).listExtents, false},
+	{"GET", wire.OwnPath + "/images/:image/pins", (*server).listPins, false},
+	{"PUT", wire.OwnPath + "/images/:image/pins/:guest", (*server).pinImage, false},
+	{"DELETE", wire.OwnPath + "/images/:image/pins/:guest", (*server).unpinImage, false},
 	{"GET", wire.OwnPath + "/images/:image/sums", (*server).listSums, false},
 
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},

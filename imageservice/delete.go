@@ -19,7 +19,7 @@ const closing = 500 * time.Millisecond
 
 // Delete removes an image: first the record, then the bytes; the id is never used again. An upload under way ends.
 // Errors: image.ErrForbidden when it is protected, image.ErrInUse when it is open through the mount (unless the
-// service puts such images into the trash) or cloned, image.ErrInvalid when its status does not allow it.
+// service puts such images into the trash), cloned or pinned, image.ErrInvalid when its status does not allow it.
 func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 	defer s.record(ctx, onImage(events.Delete, id), &err)
 	var number int64
@@ -88,21 +88,29 @@ func (s *Service) checkClones(ctx context.Context, id image.ID, locations []imag
 	return nil
 }
 
-// deleteRecord deletes the record that the caller saw unless somebody holds the image. Who opens it meanwhile waits, and then finds it gone;
+// deleteRecord deletes the record that the caller saw unless somebody holds the image or needs it. Who opens it meanwhile waits, and then finds it gone;
 // he must not wait longer, for the kernel may wait for him before it forgets the file.
 func (s *Session) deleteRecord(ctx context.Context, seen *image.Image) (done trace, err error) {
-	users, end, err := s.svc.holds.beginDelete(ctx, seen.Number)
+	opens, end, err := s.svc.holds.beginDelete(ctx, seen.Number)
 	if err != nil {
 		return done, err
 	}
 	defer end()
-	if users > 0 && !s.svc.trash {
-		return done, &image.InUseError{ID: seen.ID, Users: []string{fmt.Sprintf("open through the mount (%d)", users)}}
-	}
 	err = s.svc.db.UpdateFreeing(ctx, func(tx metadata.WriteTx) error {
 		img, err := s.unchanged(tx, seen)
 		if err != nil {
 			return err
+		}
+		pins, err := tx.Pins(img.Number)
+		if err != nil {
+			return err
+		}
+		users := image.PinUsers(pins)
+		if opens > 0 && !s.svc.trash {
+			users = append(users, fmt.Sprintf("open through the mount (%d)", opens))
+		}
+		if len(users) > 0 {
+			return &image.InUseError{ID: img.ID, Users: users}
 		}
 		if err := img.SetStatus(image.Deleted); err != nil {
 			return image.Errorf(image.ErrInvalid, "%s", err)

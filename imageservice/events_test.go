@@ -56,6 +56,9 @@ func (n *notebook) Record(ctx context.Context, act events.Act) {
 	if act.Volume != "" {
 		text += " " + act.Volume
 	}
+	if act.Guest != "" {
+		text += " for " + act.Guest
+	}
 	for _, c := range act.Changes {
 		text += " " + strings.ReplaceAll(c.Field, " ", "_")
 	}
@@ -201,6 +204,7 @@ func walk(t *testing.T, svc *imageservice.Service, notes *notebook, admin, owner
 		_, err := s.SetMemberStatus(ctx, id, "member", image.MemberAccepted)
 		return err
 	}
+	pin := func(s everything) error { _, err := s.Pin(ctx, id, "web-1"); return err }
 	locations := func(s everything) error { _, err := s.Locations(ctx, id); return err }
 	task := func(s everything) error {
 		_, err := s.CreateTask(ctx, image.TaskImport, map[string]any{"import_from": "http://example.org", "import_from_format": "raw", "image_properties": map[string]any{}})
@@ -239,6 +243,9 @@ func walk(t *testing.T, svc *imageservice.Service, notes *notebook, admin, owner
 		{"accept", func() error { return answer(member) }, "image.member.update", "member answer image with member"},
 		{"unshare", func() error { return owner.RemoveMember(ctx, id, "member") }, "image.member.delete", "owner unshare image with member"},
 		{"unshare again", func() error { return owner.RemoveMember(ctx, id, "member") }, "", "owner unshare image with member failed"},
+		{"pin", func() error { return pin(owner) }, "", "owner pin image for web-1"},
+		{"pin, as another", func() error { return pin(other) }, "", "other pin image for web-1 failed"},
+		{"unpin", func() error { return owner.Unpin(ctx, id, "web-1") }, "", "owner unpin image for web-1"},
 		{"locations, as the owner", func() error { return locations(owner) }, "", "owner show_locations image refused"},
 		{"locations", func() error { return locations(admin) }, "", "ops show_locations image"},
 

@@ -48,6 +48,15 @@ func TestTrashKeepsTheDataUntilItIsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Pin(t.Context(), img.ID, "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), img.ID); !errors.Is(err, image.ErrInUse) || strings.Contains(err.Error(), "mount") {
+		t.Errorf("deleting an image that a stopped guest needs: %v, want one that only the guest uses", err)
+	}
+	if err := s.Unpin(t.Context(), img.ID, "web-1"); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Delete(t.Context(), img.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,9 @@ var groups = []group{
 			Operations: []string{"POST " + imagePath + "/import"}, Text: "Copy the data of an image to more stores (method copy-image)."},
 		{Name: CloneImage, Expression: admin,
 			Operations: []string{"POST /vitrine/v1/images/{image_id}/clones"}, Text: "Make a volume in a pool of Ceph that is a clone of an image. It takes download_image, too."},
+		{Name: PinImage, Expression: adminOrMember,
+			Operations: []string{"GET /vitrine/v1/images/{image_id}/pins", "PUT /vitrine/v1/images/{image_id}/pins/{guest}", "DELETE /vitrine/v1/images/{image_id}/pins/{guest}"},
+			Text:       "Keep an image from being deleted while a guest needs it, no longer do so, and list these guests."},
 	}},
 	{"Locations", []Definition{
 		{Name: GetImageLocation, Expression: adminOrReader,

@@ -1,6 +1,6 @@
 package policy
 
-// The rules that operations ask for; the names are Glance's, but for CloneImage.
+// The rules that operations ask for; the names are Glance's, but for CloneImage and PinImage.
 const (
 	Default        = "default"
 	ContextIsAdmin = "context_is_admin"
@@ -20,6 +20,7 @@ const (
 	Reactivate        = "reactivate"
 	CopyImage         = "copy_image"
 	CloneImage        = "clone_image"
+	PinImage          = "pin_image"
 
 	GetImageLocation    = "get_image_location"
 	SetImageLocation    = "set_image_location"

@@ -17,6 +17,9 @@ type Sharing interface {
 	AddMember(ctx context.Context, id image.ID, project string) (image.Member, error)
 	SetMemberStatus(ctx context.Context, id image.ID, project, status string) (image.Member, error)
 	RemoveMember(ctx context.Context, id image.ID, project string) error
+	Pins(ctx context.Context, id image.ID) ([]image.Pin, error)
+	Pin(ctx context.Context, id image.ID, guest string) (image.Pin, error)
+	Unpin(ctx context.Context, id image.ID, guest string) error
 }
 
 // The callers of the suite: an admin of the project "ops", and projects named "owner", "member" and "other".
@@ -45,6 +48,9 @@ func RunCallers(t *testing.T, open func(t *testing.T) func(image.Caller) Sharing
 		"MembersNeedShared": membersNeedShared,
 		"MemberQuota":       memberQuota,
 		"MembersOfNothing":  membersOfNothing,
+		"Pins":              pins,
+		"PinsOfOthers":      pinsOfOthers,
+		"PinsAreBounded":    pinsAreBounded,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
