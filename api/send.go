@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imagestore"
 	"github.com/vitrine-image/vitrine/internal/loopback"
 )
@@ -110,14 +111,25 @@ func readPiece(ctx context.Context, r imagestore.Reader, p []byte, offset int64)
 	if got == len(p) {
 		return nil
 	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	return readError(err, offset+int64(got))
+}
+
+// readError tells why less was read at an offset within the data than there should be.
+func readError(err error, offset int64) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("the bytes in the store end before the image does: %w", image.ErrCorrupt)
 	}
-	return fmt.Errorf("read data at %d: %w", offset+int64(got), err)
+	return fmt.Errorf("read data at %d: %w", offset, err)
 }
 
 // sendFile lets the kernel send.
 func sendFile(w *response, f *os.File, offset, n int64) error {
+	if w.status == 0 && n > 0 { // sendfile(2) finds out when it is too late for another answer
+		var first [1]byte
+		if _, err := f.ReadAt(first[:], offset); err != nil {
+			return readError(err, offset)
+		}
+	}
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		return fmt.Errorf("read data: %w", err)
 	}
@@ -126,13 +138,13 @@ func sendFile(w *response, f *os.File, offset, n int64) error {
 		sent, err := w.ReadFrom(io.LimitReader(f, want))
 		switch {
 		case unreadable(err):
-			return fmt.Errorf("read data: %w", err)
+			return readError(err, offset+sent)
 		case err != nil:
 			return sendError(err)
 		case sent < want:
-			return fmt.Errorf("read data: %w", io.ErrUnexpectedEOF)
+			return readError(nil, offset+sent)
 		}
-		n -= sent
+		offset, n = offset+sent, n-sent
 	}
 	return nil
 }

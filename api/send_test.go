@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -97,6 +98,55 @@ func TestFilesThatEndEarly(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestFilesThatCannotBeRead are answered with an error when not even the first bytes can be.
+func TestFilesThatCannotBeRead(t *testing.T) {
+	for _, tt := range []struct {
+		name, path string
+		code       int
+	}{
+		{"a bad sector", "/proc/self/mem", http.StatusInternalServerError}, // nothing is mapped at 0: EIO
+		{"empty", "/dev/null", http.StatusServiceUnavailable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, sendfile bool) {
+				f := newFake()
+				f.add(image.Image{ID: anID, Owner: "p1"}, "")
+				f.opened = func() (*fileReader, error) {
+					r, err := openFile(tt.path)
+					if err == nil {
+						r.size = 1 << 20
+					}
+					return r, err
+				}
+				handler := newHandler(t, f, func(c *Config) { c.Logger, c.Sendfile = nil, sendfile })
+				onNetworks(t, handler, func(t *testing.T, _ *Server, dial func() halfCloser) {
+					c := dial()
+					io.WriteString(c, "GET /v2/images/"+anID+"/file HTTP/1.1\r\nHost: localhost\r\n\r\n")
+					res, err := http.ReadResponse(bufio.NewReader(c), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.ReadAll(res.Body); err != nil || res.StatusCode != tt.code {
+						t.Errorf("%s, %v, want %d", res.Status, err, tt.code)
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestReadsThatComeShort are of damaged data, whoever found the end, unless there is another reason.
+func TestReadsThatComeShort(t *testing.T) {
+	for _, err := range []error{nil, io.EOF, io.ErrUnexpectedEOF, fmt.Errorf("a disk: %w", io.ErrUnexpectedEOF)} {
+		if got := readError(err, 5); !errors.Is(got, image.ErrCorrupt) {
+			t.Errorf("after %v: %v", err, got)
+		}
+	}
+	if got := readError(image.ErrStoreOffline, 5); !errors.Is(got, image.ErrStoreOffline) || errors.Is(got, image.ErrCorrupt) {
+		t.Errorf("of a store that is offline: %v", got)
+	}
 }
 
 // TestFilesThatNobodyTakes: a client on a real connection that stops reading is left, by each way of sending.
