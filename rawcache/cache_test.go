@@ -220,6 +220,31 @@ func TestBrokenFile(t *testing.T) {
 	}
 }
 
+// TestFileOfAnotherSize is not given to the kernel, which would read it alone.
+func TestFileOfAnotherSize(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		d := newDisk(1, 20)
+		f := run(t, dir, 100*mega, d)
+		f.heatUp(d)
+		whole := f.open(d)
+		defer whole.Close()
+		if whole.File() == nil {
+			t.Error("the file is not given at all")
+		}
+		if err := errors.Join(os.Chmod(f.path(), 0o600), os.Truncate(f.path(), 8192)); err != nil {
+			t.Fatal(err)
+		}
+		r := f.open(d)
+		defer r.Close()
+		if r.File() != nil {
+			t.Error("a file that was cut short is given to the kernel")
+		}
+		f.read(r, d)
+		synctest.Wait()
+		f.has("cut short")
+	})
+}
+
 // TestRestart opens what a cache before it left.
 func TestRestart(t *testing.T) {
 	flip := func(t *testing.T, path string) {

@@ -23,9 +23,15 @@ type Reader struct {
 	file  *file // that was there when it was opened, nil for none: it stays until Close
 }
 
-// Reader returns a Reader of a disk, which it closes with it.
+// Reader returns a Reader of a disk, which it closes with it. It takes a file out of use that is not as long as the disk.
 func (c *Cache) Reader(img Image, below Disk) *Reader {
-	return &Reader{Disk: below, cache: c, image: img, file: c.pin(img)}
+	f := c.pin(img)
+	if f != nil && (whole{f.File}).Size() != img.Size {
+		c.fail(img, f, errSum)
+		c.unpin(f)
+		f = nil
+	}
+	return &Reader{Disk: below, cache: c, image: img, file: f}
 }
 
 // File returns the file of the disk, nil if there was none when the Reader was opened. It stays open until Close. Who reads from it is
