@@ -31,6 +31,8 @@ func TestRead(t *testing.T) {
 			"cim_pasd_ProcessorArchitecture": "x86", "cim_pasd_InstructionSet": "AMD64"}},
 		{"a long name", ovatest.VirtualBox(content, strings.Repeat("n", 200)+".vmdk", ""), false, 1024, map[string]string{"hw_disk_bus": "ide", "os_type": "windows",
 			"cim_pasd_ProcessorArchitecture": "x86", "cim_pasd_InstructionSet": "AMD64"}},
+		{"an escaped name", changed(`href="disk.vmdk"`, `href="./%64isk.vmdk"`), false, 1024, map[string]string{"hw_disk_bus": "ide", "os_type": "windows",
+			"cim_pasd_ProcessorArchitecture": "x86", "cim_pasd_InstructionSet": "AMD64"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, err := read(tt.ova)

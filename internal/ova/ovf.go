@@ -5,6 +5,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -136,11 +138,15 @@ func (e *envelope) disk(members []member) (*Disk, string, error) {
 	case of.Compression != "" && of.Compression != "gzip" && of.Compression != "identity":
 		return nil, "", refuse("its disk is packed with %q", of.Compression)
 	}
-	for _, m := range members {
-		if m.name == strings.TrimPrefix(of.Href, "./") {
-			d := &Disk{Offset: m.offset, Length: m.length, Gzip: of.Compression == "gzip"}
+	names := []string{strings.TrimPrefix(of.Href, "./")} // as VirtualBox writes it
+	if name, err := url.PathUnescape(names[0]); err == nil {
+		names = append(names, name) // it is a URL: "my%20disk.vmdk"
+	}
+	for _, name := range names {
+		if i := slices.IndexFunc(members, func(m member) bool { return m.name == name }); i >= 0 {
+			d := &Disk{Offset: members[i].offset, Length: members[i].length, Gzip: of.Compression == "gzip"}
 			d.MemoryMiB, d.Properties = e.Systems[0].describe(e.Disks[0].ID)
-			return d, m.name, nil
+			return d, name, nil
 		}
 	}
 	return nil, "", refuse("the file of its disk, %.300q, is not in there", of.Href)
