@@ -172,6 +172,7 @@ func (c *Converter) keep(f *os.File, err error, reserved int64) (*File, error) {
 	if err != nil {
 		c.scratch.Release(reserved)
 		if errors.Is(err, syscall.ENOSPC) {
+			c.cfg.Logger.Warn("there is no room to convert a disk", "directory", c.cfg.Dir, "error", err)
 			err = fmt.Errorf("%w (%w)", image.Errorf(image.ErrStoreFull, "There is no room to convert the disk."), err)
 		}
 		return nil, err
