@@ -35,6 +35,7 @@ type Mount struct {
 	passes  bool   // the kernel reads local files by itself
 	refused refused
 	handles handles
+	openers openers
 	pages   pages
 	listed  atomic.Int64 // Unix microseconds of the last change of any directory
 	feed    feed

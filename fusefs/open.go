@@ -15,7 +15,7 @@ func (m *Mount) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse
 	}
 	switch k := n.kind(); {
 	case n.isData():
-		return m.openData(n, in.Unique&^resent, out)
+		return m.openData(n, in.Unique&^resent, in.Pid, out)
 	case k == kindDocument, k == kindSum:
 		// Read past the kernel's cache: the size may just be changing, and whoever reads gets all of one document.
 		out.OpenFlags = fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
@@ -24,7 +24,7 @@ func (m *Mount) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse
 	return fuse.Status(syscall.ESTALE)
 }
 
-func (m *Mount) openData(n node, unique uint64, out *fuse.OpenOut) fuse.Status {
+func (m *Mount) openData(n node, unique uint64, pid uint32, out *fuse.OpenOut) fuse.Status {
 	ctx, stop := m.patient()
 	defer stop()
 	h, err := m.handles.acquire(ctx, n, true)
@@ -39,8 +39,9 @@ func (m *Mount) openData(n node, unique uint64, out *fuse.OpenOut) fuse.Status {
 		if err != nil {
 			return m.status("open", n, syscall.ENFILE)
 		}
-		out.Fh = unique
 	}
+	out.Fh = unique
+	m.openers.add(unique, n, pid)
 	if h.backing != 0 {
 		out.OpenFlags = fuse.FOPEN_PASSTHROUGH | fuse.FOPEN_NOFLUSH
 		out.BackingID = h.backing
@@ -56,6 +57,7 @@ func (m *Mount) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	if !n.isData() {
 		return
 	}
+	m.openers.remove(in.Fh)
 	if m.journal == nil {
 		m.handles.closed(n)
 		return
