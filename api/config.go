@@ -86,6 +86,7 @@ type Session interface {
 	ImportSession
 	CloneSession
 	PinSession
+	UserSession
 	ExtentSession
 	SumSession
 	metadef.Catalog

@@ -66,6 +66,7 @@ var routes = []route{
 	{"PUT", wire.OwnPath + "/images/:image/pins/:guest", (*server).pinImage, false},
 	{"DELETE", wire.OwnPath + "/images/:image/pins/:guest", (*server).unpinImage, false},
 	{"GET", wire.OwnPath + "/images/:image/sums", (*server).listSums, false},
+	{"GET", wire.OwnPath + "/images/:image/users", (*server).showUsers, false},
 
 	{"GET", "/v2/schemas/image", (*server).showSchema, false},
 	{"GET", "/v2/schemas/images", (*server).showSchema, false},

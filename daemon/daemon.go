@@ -427,6 +427,7 @@ func (d *daemon) mount(ctx context.Context) (*fusefs.Mount, error) {
 	}
 	if err == nil {
 		d.service.Follow(m.Applied)
+		d.service.AskOpeners(openersOf(ctx, m))
 		if !m.Passes() {
 			readForTheKernel()
 		}

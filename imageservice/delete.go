@@ -60,7 +60,15 @@ func (s *Session) Delete(ctx context.Context, id image.ID) (err error) {
 // checkClones refuses to remove data that has clones. A store that cannot tell now keeps such data by itself.
 // Error: image.ErrInUse.
 func (s *Service) checkClones(ctx context.Context, id image.ID, locations []image.Location) error {
-	var users []string
+	users, err := s.clonesOf(ctx, id, locations)
+	if err == nil && len(users) > 0 {
+		err = &image.InUseError{ID: id, Users: users}
+	}
+	return err
+}
+
+// clonesOf returns the clones of data as far as its stores can tell now.
+func (s *Service) clonesOf(ctx context.Context, id image.ID, locations []image.Location) (found []string, err error) {
 	for _, loc := range locations {
 		store, _ := s.stores.Get(loc.Store)
 		c, ok := store.(imagestore.Cloneable)
@@ -75,17 +83,14 @@ func (s *Service) checkClones(ctx context.Context, id image.ID, locations []imag
 			return err
 		})
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if err != nil {
-			s.log.WarnContext(ctx, "cannot tell whether data to be deleted has clones", "image_id", id, "store", loc.Store, "error", err)
+			s.log.WarnContext(ctx, "cannot tell whether data has clones", "image_id", id, "store", loc.Store, "error", err)
 		}
-		users = append(users, clones...)
+		found = append(found, clones...)
 	}
-	if len(users) > 0 {
-		return &image.InUseError{ID: id, Users: users}
-	}
-	return nil
+	return found, nil
 }
 
 // deleteRecord deletes the record that the caller saw unless somebody holds the image or needs it. Who opens it meanwhile waits, and then finds it gone;

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/vitrine-image/vitrine/imagestore"
 )
 
 // holds counts who has an image open through the mount, and keeps opening and deleting one image apart: a deletion
@@ -37,6 +39,14 @@ func (h *holds) hold(ctx context.Context, number int64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// track counts r as a user of the image until it is closed.
+func (h *holds) track(number int64, r imagestore.Reader) imagestore.Reader {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count[number]++
+	return hold(r, func() { h.release(number) })
 }
 
 func (h *holds) release(number int64) {

@@ -63,7 +63,7 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (_ *D
 	if err != nil {
 		return nil, err
 	}
-	data := &Data{Image: img, Reader: r, session: s}
+	data := &Data{Image: img, Reader: s.svc.downloads.track(img.Number, r), session: s}
 	if err := data.convert(ctx, opts.Format); err != nil {
 		return nil, err
 	}

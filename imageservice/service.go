@@ -84,6 +84,8 @@ type Service struct {
 	log         *slog.Logger
 	now         func() time.Time
 	holds       *holds
+	downloads   *holds // which keep nobody from deleting
+	openers     func(img *image.Image) []image.Process
 	cloning     *cloning
 	conversions *semaphore.Weighted // their memory in bytes
 	converter   *qemuimg.Converter  // nil for none
@@ -125,6 +127,7 @@ func New(cfg Config) (*Service, error) {
 		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), conversions: semaphore.NewWeighted(conversionMemory), converter: cfg.Converter,
 		uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}
 	s.holds = newHolds(s.wakeSweeps)
+	s.downloads = newHolds(func() {})
 	s.whileOpen, s.stopMeasuring = context.WithCancel(context.Background())
 	if err := s.checkImports(); err != nil {
 		return nil, err

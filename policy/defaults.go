@@ -94,6 +94,8 @@ var groups = []group{
 		{Name: PinImage, Expression: adminOrMember,
 			Operations: []string{"GET /vitrine/v1/images/{image_id}/pins", "PUT /vitrine/v1/images/{image_id}/pins/{guest}", "DELETE /vitrine/v1/images/{image_id}/pins/{guest}"},
 			Text:       "Keep an image from being deleted while a guest needs it, no longer do so, and list these guests."},
+		{Name: GetImageUsers, Expression: admin,
+			Operations: []string{"GET /vitrine/v1/images/{image_id}/users"}, Text: "See what uses an image, processes of the server's machine among it."},
 	}},
 	{"Locations", []Definition{
 		{Name: GetImageLocation, Expression: adminOrReader,

@@ -81,7 +81,7 @@ func TestBuiltInRules(t *testing.T) {
 		{imageFor, "AOSXv", "download_image download_from_store"},
 		{publicImage, "AOSXv-", "download_image download_from_store"},
 		{imageFor, "AO", "modify_image delete_image upload_image communitize_image deactivate reactivate set_image_location add_member delete_member pin_image"},
-		{imageFor, "A", "publicize_image copy_image clone_image delete_image_location"},
+		{imageFor, "A", "publicize_image copy_image clone_image get_image_users delete_image_location"},
 		{imageFor, "AOR", "get_image_location"},
 		{imageFor, "AOVv", "add_image_location"},
 		{imageFor, "AVv", "fetch_image_location"},
@@ -120,8 +120,8 @@ func TestBuiltInRules(t *testing.T) {
 			t.Errorf("nothing is said of %s", d.Name)
 		}
 	}
-	if n := len(policy.Definitions()); n != 69 {
-		t.Errorf("%d rules, want 69", n)
+	if n := len(policy.Definitions()); n != 70 {
+		t.Errorf("%d rules, want 70", n)
 	}
 }
 

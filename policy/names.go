@@ -1,6 +1,6 @@
 package policy
 
-// The rules that operations ask for; the names are Glance's, but for CloneImage and PinImage.
+// The rules that operations ask for; the names are Glance's, but for CloneImage, PinImage and GetImageUsers.
 const (
 	Default        = "default"
 	ContextIsAdmin = "context_is_admin"
@@ -21,6 +21,7 @@ const (
 	CopyImage         = "copy_image"
 	CloneImage        = "clone_image"
 	PinImage          = "pin_image"
+	GetImageUsers     = "get_image_users"
 
 	GetImageLocation    = "get_image_location"
 	SetImageLocation    = "set_image_location"

@@ -45,6 +45,10 @@ func ParsePins(data []byte) ([]image.Pin, error) {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("parse a list of pins: %w", err)
 	}
+	return doc.pins()
+}
+
+func (doc Pins) pins() ([]image.Pin, error) {
 	pins := make([]image.Pin, len(doc.Pins))
 	for i, d := range doc.Pins {
 		var err error
