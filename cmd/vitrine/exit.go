@@ -53,7 +53,7 @@ var outcomes = []struct {
 	{image.ErrUnauthorized, exitRefused, "--user, --os-cloud, VITRINE_TOKEN or the variables OS_* say who you are"},
 	{image.ErrForbidden, exitRefused, ""},
 	{image.ErrInvalid, exitRefused, ""},
-	{image.ErrInUse, exitRefused, "stop what uses it first, or unpin the image"},
+	{image.ErrInUse, exitRefused, "stop what uses it, or unpin it; vitrine image users shows what does"},
 	{image.ErrConflict, exitRefused, ""},
 	{image.ErrTooLarge, exitRefused, ""},
 	{image.ErrStoreFull, exitRefused, "free space in the store, or choose another one with --store"},

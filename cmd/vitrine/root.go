@@ -39,7 +39,7 @@ func newRoot(a *app) *cobra.Command {
 
 func imageCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Create, list, change, delete, upload, import, save and clone images"}
-	cmd.AddCommand(createCommand(a), listCommand(a), showCommand(a), setCommand(a), unsetCommand(a), deleteCommand(a), uploadCommand(a), stageCommand(a), importCommand(a), saveCommand(a), cloneCommand(a), sumsCommand(a), pinCommand(a), unpinCommand(a), pinsCommand(a))
+	cmd.AddCommand(createCommand(a), listCommand(a), showCommand(a), setCommand(a), unsetCommand(a), deleteCommand(a), uploadCommand(a), stageCommand(a), importCommand(a), saveCommand(a), cloneCommand(a), sumsCommand(a), pinCommand(a), unpinCommand(a), pinsCommand(a), usersCommand(a))
 	cmd.AddCommand(memberCommand(a), locationCommand(a))
 	return cmd
 }
