@@ -29,6 +29,8 @@ type Config struct {
 	DirMode    uint32 // of directories; 0550
 	AllowOther bool   // let other users in, as far as the modes allow
 
+	Observer Observer // nil for none
+
 	NoPassthrough bool // never let the kernel read local files by itself
 
 	Timeout       time.Duration // how long the kernel keeps names and attributes unless told otherwise; an hour

@@ -111,7 +111,7 @@ func (m *Mount) newHelpedServer(device int) error {
 	if noted != nil {
 		adopt(options, initOut(noted))
 	}
-	if m.server, err = fuse.NewServer(m, fmt.Sprintf("/dev/fd/%d", pair[1]), options); err != nil {
+	if m.server, err = fuse.NewServer(m.observed(), fmt.Sprintf("/dev/fd/%d", pair[1]), options); err != nil {
 		return err
 	}
 	if err := keepPresent(m.server); err != nil {

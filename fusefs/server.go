@@ -66,7 +66,7 @@ func (m *Mount) connectWithHelp() error {
 // newServer makes the go-fuse server of the mount whose descriptor of /dev/fuse that is, and which go-fuse owns from now on.
 // If that fails nothing stays mounted.
 func (m *Mount) newServer(fd int) (err error) {
-	if m.server, err = fuse.NewServer(m, fmt.Sprintf("/dev/fd/%d", fd), m.options()); err == nil {
+	if m.server, err = fuse.NewServer(m.observed(), fmt.Sprintf("/dev/fd/%d", fd), m.options()); err == nil {
 		return nil
 	}
 	if _, found, _ := fusemount.Top(m.cfg.Path, m.mountOptions().Type()); found { // there was none before
