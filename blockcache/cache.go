@@ -44,6 +44,22 @@ type Cache struct {
 	most   int       // blocks that fit
 	places int       // blocks that have a place in the file
 	paused time.Time // nothing new is kept before this
+	stats  Stats     // but for Bytes
+}
+
+// Stats are what a cache has done so far.
+type Stats struct {
+	Hits, Misses uint64 // steps of reads, of up to a block, that found all their bytes, or none
+	Bytes        int64  // that its file takes
+}
+
+// Stats returns what the cache has done so far.
+func (c *Cache) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stats := c.stats
+	stats.Bytes = int64(c.places) * blockSize
+	return stats
 }
 
 // storage is what the bytes go to.

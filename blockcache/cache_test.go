@@ -470,3 +470,17 @@ func TestFileHasNoName(t *testing.T) {
 		t.Error("Open takes a directory that cannot be made")
 	}
 }
+
+func TestStats(t *testing.T) {
+	c := open(t, sized(20))
+	defer c.Close()
+	r := c.Reader(1, newRemote(granule))
+	for range 3 {
+		if _, err := r.ReadAt(t.Context(), make([]byte, 100), 50); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := c.Stats(), (Stats{Hits: 2, Misses: 1, Bytes: blockSize}); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
+}

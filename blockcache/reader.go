@@ -53,6 +53,7 @@ func (r *reader) readSome(ctx context.Context, p []byte, off int64) (int, error)
 	b, g := c.blocks[r.key(at)], int(at%perBlock)
 	switch {
 	case b != nil && b.held.has(g):
+		c.stats.Hits++
 		last := (off + int64(len(p)) - 1) / granule
 		h := hold(b, g, int(min(int64(b.held.run(g)), last-at+1)))
 		c.mu.Unlock()
@@ -67,6 +68,7 @@ func (r *reader) readSome(ctx context.Context, p []byte, off int64) (int, error)
 			return 0, ctx.Err()
 		}
 	}
+	c.stats.Misses++
 	f := r.newFetch(off, len(p))
 	c.mu.Unlock()
 	return f.run(ctx, p, off)

@@ -17,6 +17,22 @@ type Cache struct {
 	busy    int           // entries that are pinned or being loaded, and reservations
 	idle    entry         // the ring of the entries that nobody uses; idle.next was used last
 	freed   chan struct{} // closed when something is no longer busy; nil if nobody waits
+	stats   CacheStats    // but for Bytes
+}
+
+// CacheStats are what a Cache has done so far.
+type CacheStats struct {
+	Hits, Misses uint64
+	Bytes        int64 // that it holds
+}
+
+// Stats returns what the cache has done so far.
+func (c *Cache) Stats() CacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stats := c.stats
+	stats.Bytes = c.used
+	return stats
 }
 
 // An owner is a disk.
@@ -73,6 +89,7 @@ func (c *Cache) get(ctx context.Context, k key, size, extra int, load func(p []b
 		case e == nil:
 			e = &entry{key: k, loading: make(chan struct{})}
 			c.entries[k] = e
+			c.stats.Misses++
 			c.mu.Unlock()
 			if err := c.load(ctx, e, size, extra, load); err != nil {
 				return nil, err
@@ -80,6 +97,7 @@ func (c *Cache) get(ctx context.Context, k key, size, extra int, load func(p []b
 			return e, nil
 		case e.data != nil:
 			c.pin(e)
+			c.stats.Hits++
 			c.mu.Unlock()
 			return e, nil
 		}

@@ -59,6 +59,20 @@ func TestCacheKeepsNoFailures(t *testing.T) {
 	}
 }
 
+func TestCacheStats(t *testing.T) {
+	c := NewCache(1 << 10)
+	for range 3 {
+		e, err := c.get(t.Context(), key{off: 1}, 10, 0, func([]byte) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.release(e)
+	}
+	if got, want := c.Stats(), (CacheStats{Hits: 2, Misses: 1, Bytes: 10}); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
+}
+
 // The limit holds for entries, for what is being loaded and for reservations; who exceeds it waits.
 func TestCacheIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

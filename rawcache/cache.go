@@ -53,6 +53,22 @@ type Cache struct {
 	heat    map[uint64]*heat // of disks without a file
 	making  *file            // that is being written, nil for none
 	changed map[image.ID]bool
+	stats   Stats // but for Bytes
+}
+
+// Stats are what a cache has done so far.
+type Stats struct {
+	Hits, Misses uint64 // disks that were opened with and without a file
+	Bytes        int64  // that the files take
+}
+
+// Stats returns what the cache has done so far.
+func (c *Cache) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stats := c.stats
+	stats.Bytes = c.taken
+	return stats
 }
 
 // Open finds what a process before this one left. Run makes it readable. Close the cache when all its readers are closed.

@@ -52,6 +52,9 @@ func TestHotDiskBecomesAFile(t *testing.T) {
 		if d.read != before {
 			t.Errorf("%d bytes are read of the image though there is a file", d.read-before)
 		}
+		if s := f.Stats(); s.Hits != 1 || s.Misses != 1 || s.Bytes == 0 {
+			t.Errorf("%+v after a disk was opened before there was a file, and after", s)
+		}
 		if old.File() != nil || r.File() == nil {
 			t.Errorf("File is %v of what was opened before, %v of what was opened after", old.File(), r.File())
 		}

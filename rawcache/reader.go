@@ -31,7 +31,19 @@ func (c *Cache) Reader(img Image, below Disk) *Reader {
 		c.unpin(f)
 		f = nil
 	}
+	c.opened(f != nil)
 	return &Reader{Disk: below, cache: c, image: img, file: f}
+}
+
+// opened counts a disk.
+func (c *Cache) opened(inFile bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if inFile {
+		c.stats.Hits++
+	} else {
+		c.stats.Misses++
+	}
 }
 
 // File returns the file of the disk, nil if there was none when the Reader was opened. It stays open until Close. Who reads from it is
