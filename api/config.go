@@ -48,6 +48,9 @@ type Config struct {
 	// StallTimeout is how long a client may neither send nor take anything worth the name; 0 is one minute.
 	StallTimeout time.Duration
 
+	// Observe, unless nil, is told of every request when it has been answered.
+	Observe func(Observation)
+
 	// Recordable refuses requests while what they do cannot be written down; nil for never. Errors: image.ErrUnavailable.
 	Recordable func() error
 

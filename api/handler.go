@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,9 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			problem = s.answerPanic(w, r, problem)
 		}
 		w.finish()
-		s.logRequest(w, r, logged, time.Since(started))
+		took := time.Since(started)
+		s.observe(w, r, took)
+		s.logRequest(w, r, logged, took)
 		if problem != nil {
 			panic(http.ErrAbortHandler) // the connection is closed before the answer is complete
 		}
@@ -63,6 +66,29 @@ func (s *server) answerPanic(w *response, r *http.Request, problem any) any {
 	}
 	s.refuse(w, r, fmt.Errorf("panic: %v", problem))
 	return nil
+}
+
+// An Observation is a request that was answered.
+type Observation struct {
+	Method         string // "other" for what is none
+	Route          string // the pattern of the path, "none" for a path that nothing is at
+	Status         int    // 0 when nothing was answered
+	Took           time.Duration
+	Received, Sent int64 // bytes of the bodies
+}
+
+func (s *server) observe(w *response, r *http.Request, took time.Duration) {
+	if s.cfg.Observe == nil {
+		return
+	}
+	o := Observation{Method: r.Method, Route: cmp.Or(w.route, "none"), Status: w.status, Took: took, Sent: w.bytes}
+	if !slices.Contains(methods, r.Method) {
+		o.Method = "other"
+	}
+	if w.body != nil {
+		o.Received = w.body.read
+	}
+	s.cfg.Observe(o)
 }
 
 // A record is what the log wants to know of a request.
@@ -155,6 +181,7 @@ func (s *server) dispatch(w *response, r *http.Request, path string) error {
 // operate runs one operation.
 func (s *server) operate(w *response, r *http.Request, rt route, params httprouter.Params) {
 	callOf(r).params = params
+	w.route = rt.path
 	err := checkBody(r, rt)
 	if err == nil && s.cfg.Recordable != nil && rt.recorded() {
 		err = s.cfg.Recordable()

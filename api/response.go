@@ -21,6 +21,7 @@ type response struct {
 	begin    int          // the status with which the first bytes come, 0 for 200
 	status   int          // 0 until the header is written
 	bytes    int64        // of the body
+	route    string       // the pattern of the path, "" until it is known
 
 	ctx     context.Context // of the request, for limiter
 	limiter *rate.Limiter   // of data in bytes, nil for none

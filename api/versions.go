@@ -56,8 +56,10 @@ func knownVersion(s string) bool {
 func (s *server) serveUnversioned(w *response, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/healthcheck":
+		w.route = "/healthcheck"
 		s.serveHealth(w, r)
 	case path == "/versions" || path == "/versions/":
+		w.route = "/versions"
 		s.writeVersions(w, r, http.StatusOK)
 	case knownVersion(strings.TrimPrefix(path, "/")):
 		w.Header().Set("Location", s.baseURL(r)+"/v2/")
