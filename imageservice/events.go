@@ -164,7 +164,11 @@ func (d *Data) Sent(ctx context.Context, sent, wanted int64, err error) {
 	act := onImage(events.Download, d.Image.ID)
 	act.Bytes = sent
 	d.session.record(ctx, act, &err)
-	if svc := d.session.svc; svc.events != nil {
+	svc := d.session.svc
+	if svc.read != nil {
+		svc.read(d.store, sent)
+	}
+	if svc.events != nil {
 		svc.events.Emit(ctx, events.ForSend(d.Image, d.session.caller, events.OriginFrom(ctx).Address, sent, wanted, svc.timestamp()))
 	}
 }

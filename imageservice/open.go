@@ -27,6 +27,7 @@ type Data struct {
 	Reader  imagestore.Reader // of the data in that format, but for what is a Stream
 	Stream  Stream            // the data where it cannot be read in any order, else nil
 	session *Session          // whose it is
+	store   string            // that the data is read from
 }
 
 // Open returns the bytes of an image from its best location that answers.
@@ -59,11 +60,11 @@ func (s *Session) Open(ctx context.Context, id image.ID, opts OpenOptions) (_ *D
 	case img.Status != image.Active && img.Status != image.Deactivated:
 		return nil, image.ErrNoData
 	}
-	r, _, err := s.svc.openData(ctx, img, opts.Prefer)
+	r, loc, err := s.svc.openData(ctx, img, opts.Prefer)
 	if err != nil {
 		return nil, err
 	}
-	data := &Data{Image: img, Reader: s.svc.downloads.track(img.Number, r), session: s}
+	data := &Data{Image: img, Reader: s.svc.downloads.track(img.Number, r), session: s, store: loc.Store}
 	if err := data.convert(ctx, opts.Format); err != nil {
 		return nil, err
 	}

@@ -61,8 +61,10 @@ type Config struct {
 	Converter  *qemuimg.Converter // to formats that are not made while they are sent, and of imports; nil for none
 	Events     EventLog           // nil for none
 	Audit      AuditLog           // nil for none
-	Logger     *slog.Logger       // nil discards
-	Now        func() time.Time   // nil is time.Now
+	// Read, unless nil, is told how many bytes that came from a store a caller got.
+	Read   func(store string, bytes int64)
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil is time.Now
 }
 
 // A Service knows the verbs. It is safe for concurrent use.
@@ -79,8 +81,9 @@ type Service struct {
 	protections *policy.Protections
 	signatures  *signature.Verifier
 	tables      *diskformat.Cache
-	events      EventLog // nil for none
-	audit       AuditLog // nil for none
+	events      EventLog                        // nil for none
+	audit       AuditLog                        // nil for none
+	read        func(store string, bytes int64) // nil for nobody
 	log         *slog.Logger
 	now         func() time.Time
 	holds       *holds
@@ -122,7 +125,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("imageservice: the instance has no name")
 	}
 	s := &Service{db: cfg.DB, stores: cfg.Stores, ingest: cfg.Ingest, instance: cfg.Instance, limits: *cmp.Or(cfg.Limits, &DefaultLimits), formats: cfg.Formats, quotas: cfg.Quotas,
-		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, tables: cfg.Tables, events: cfg.Events, audit: cfg.Audit,
+		policy: cfg.Policy, protections: cfg.Protections, signatures: cfg.Signatures, tables: cfg.Tables, events: cfg.Events, audit: cfg.Audit, read: cfg.Read,
 		trash: cfg.TrashInUse, imports: cfg.Import, locations: cfg.Locations, tasks: newRunning(), log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), now: cfg.Now,
 		upkeep: newUpkeep(cfg.Stores), cloning: newCloning(), conversions: semaphore.NewWeighted(conversionMemory), converter: cfg.Converter,
 		uploads: make(map[string]context.CancelCauseFunc), growths: make(map[string]*growth), growing: make(chan struct{}, 1)}

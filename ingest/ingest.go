@@ -23,6 +23,8 @@ type Config struct {
 	HashAlgo string           // that fills os_hash_value, "" for image.DefaultHashAlgo; one that hashes knows
 	Budget   int64            // bytes of memory for the buffers of all transfers, 0 for DefaultBudget
 	Formats  diskformat.Rules // what content is acceptable
+	// Stored, unless nil, is told of all data that was stored, with the id of the store.
+	Stored func(store string, bytes int64)
 }
 
 // DefaultBudget lets twelve transfers run at full speed, and 192 at all, those into one store up to ten and 168.
@@ -33,6 +35,7 @@ type Ingester struct {
 	pool    *pool
 	algo    string
 	formats diskformat.Rules
+	stored  func(store string, bytes int64)
 }
 
 // A Request is one stream and where it goes.
@@ -87,7 +90,11 @@ func New(cfg Config) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ingester{pool: p, algo: algo, formats: cfg.Formats}, nil
+	stored := cfg.Stored
+	if stored == nil {
+		stored = func(string, int64) {}
+	}
+	return &Ingester{pool: p, algo: algo, formats: cfg.Formats, stored: stored}, nil
 }
 
 // HashAlgo returns the algorithm that fills os_hash_value.
@@ -120,5 +127,7 @@ func (in *Ingester) Copy(ctx context.Context, req Request) (Result, error) {
 		cancel(err) // unless there was a cause before, of which err is a consequence
 		return Result{}, context.Cause(ctx)
 	}
-	return t.result(loc), nil
+	result := t.result(loc)
+	in.stored(req.StoreID, result.Size)
+	return result, nil
 }
