@@ -50,6 +50,7 @@ var needs = map[string]func() error{
 	"rpm":          programs("rpm"),
 	"rpmlint":      programs("rpmlint"),
 	"systemd":      programs("systemd-analyze"),
+	"promtool":     programs("promtool"),
 	"root":         isRoot,
 }
 
@@ -62,7 +63,8 @@ var notInAll = []string{"root", "passthrough"}
 // needs), qsd (qemu-storage-daemon), varnish, nginx, openstack (the client), glance (the other one), glanceserver, mariadb, keystone, tempest,
 // ceph (its daemons and commands), openssl and jq (their commands), python3 (Debian's), its libraries cursive (verifies signatures),
 // glanceclient and openstacksdk, bzip2, xz, fusermount (for
-// who is not root), ext4 and xfs (mkfs), packages (what builds them), lintian, rpm, rpmlint, systemd (its programs; it need not run), root.
+// who is not root), ext4 and xfs (mkfs), packages (what builds them), lintian, rpm, rpmlint, systemd (its programs; it need not run),
+// promtool (of Prometheus), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	list := os.Getenv("VITRINE_TEST_REQUIRE")
