@@ -10,6 +10,7 @@ import (
 
 	"github.com/vitrine-image/vitrine/blockcache"
 	"github.com/vitrine-image/vitrine/image"
+	"github.com/vitrine-image/vitrine/metrics"
 )
 
 // cacheReserve is what the cache of the mount leaves free of the data directory's file system.
@@ -36,5 +37,6 @@ func (d *daemon) openBlockCache() *blockcache.Cache {
 		return nil
 	}
 	d.onClose(c.Close)
+	d.metrics.Cache("blocks", func() metrics.Cache { return metrics.Cache(c.Stats()) })
 	return c
 }

@@ -80,6 +80,7 @@ func (cfg *Config) finish() error {
 	cfg.checkClients(fail)
 	cfg.checkQuotas(fail)
 	cfg.checkEvents(fail)
+	cfg.checkMetrics(fail)
 	if err := cfg.checkMount(); err != nil {
 		fail("%w", err)
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Limits     LimitsConfig           `toml:"limits"`
 	Events     EventsConfig           `toml:"events"`
 	Audit      AuditConfig            `toml:"audit"`
+	Metrics    MetricsConfig          `toml:"metrics"`
 	Log        LogConfig              `toml:"log"`
 }
 

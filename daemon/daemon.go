@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -33,6 +34,7 @@ import (
 	"github.com/vitrine-image/vitrine/keeper"
 	"github.com/vitrine-image/vitrine/metadata"
 	"github.com/vitrine-image/vitrine/metadata/sqlite"
+	"github.com/vitrine-image/vitrine/metrics"
 )
 
 // Options are what the command line adds to a configuration.
@@ -58,7 +60,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	if opts.Log == nil {
 		opts.Log = os.Stderr
 	}
-	d := &daemon{cfg: cfg, reread: opts.Reread}
+	d := &daemon{cfg: cfg, reread: opts.Reread, metrics: metrics.New(fusefs.Operations())}
 	d.level.Set(cfg.Log.level())
 	d.log = newLogger(cfg.Log, &d.level, opts.Log)
 	d.live.config.Store(&d.cfg)
@@ -72,10 +74,17 @@ func Run(ctx context.Context, cfg Config, opts Options) (err error) {
 	for _, l := range listeners {
 		d.onClose(func() error { l.Close(); return nil }) // mostly closed by then
 	}
+	monitors, err := listenAll(ctx, d.cfg.Metrics.Listen)
+	for _, l := range monitors {
+		d.onClose(func() error { l.Close(); return nil })
+	}
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	if err := d.open(ctx); err != nil {
 		return err
 	}
-	return d.serve(ctx, listeners, opts.Ready)
+	return d.serve(ctx, listeners, monitors, opts.Ready)
 }
 
 // A daemon is what Run holds between its start and its end.
@@ -96,6 +105,10 @@ type daemon struct {
 	closers  []func() error // called last first
 
 	keepDisks func(context.Context, *fusefs.Mount) // as files, while the mount is served; nil for none
+
+	metrics *metrics.Metrics
+	tables  *diskformat.Cache // of disks that are open
+	mounted atomic.Bool       // and the mount is served
 
 	knowsNothing bool // the database had no active image at the start
 }
@@ -129,7 +142,7 @@ func (d *daemon) openData(ctx context.Context) error {
 	if err := lock.lockFile(); err != nil { // it may be new
 		return err
 	}
-	stores, opened, err := openStores(ctx, d.cfg, db, d.log)
+	stores, opened, err := openStores(ctx, d.cfg, d.db, d.log)
 	for _, store := range opened {
 		d.onClose(store.Close)
 	}
@@ -145,8 +158,9 @@ func (d *daemon) open(ctx context.Context) error {
 	if err := d.openData(ctx); err != nil {
 		return err
 	}
+	d.db = d.metrics.Database(d.db)
 	ingester, err := ingest.New(ingest.Config{HashAlgo: d.cfg.Images.HashingAlgorithm, Budget: int64(d.cfg.Images.BufferMemory),
-		Formats: d.cfg.Images.rules()})
+		Formats: d.cfg.Images.rules(), Stored: d.metrics.Stored})
 	if err != nil {
 		return err
 	}
@@ -174,8 +188,9 @@ func (d *daemon) open(ctx context.Context) error {
 	if err := d.openEvents(); err != nil {
 		return err
 	}
+	d.tables = diskformat.NewCache(int64(d.cfg.Images.TableCache))
 	service := imageservice.Config{DB: d.db, Stores: d.stores, Ingest: ingester, Instance: rand.Text(),
-		Tables:  diskformat.NewCache(int64(d.cfg.Images.TableCache)),
+		Tables: d.tables, Read: d.metrics.Read,
 		Formats: d.cfg.Images.declared(),
 		Limits: &imageservice.Limits{ImageSize: int64(d.cfg.Images.SizeCap), Properties: d.cfg.Images.PropertyQuota,
 			Tags: d.cfg.Images.TagQuota, Members: d.cfg.Images.MemberQuota, Locations: d.cfg.Images.LocationQuota}, Quotas: quotas,
@@ -236,7 +251,7 @@ func (d *daemon) hasAtHand(store string) bool {
 }
 
 // serve runs listeners, jobs and mount until ctx ends or one of them fails.
-func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func(Running)) error {
+func (d *daemon) serve(ctx context.Context, listeners, monitors []net.Listener, ready func(Running)) error {
 	requests := &inflight{}
 	d.live.serve = func(cfg Config) error {
 		handler, err := d.handler(cfg)
@@ -252,6 +267,8 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	if err != nil {
 		return err
 	}
+	d.mounted.Store(mount != nil)
+	d.showState()
 	imports, err := d.importer()
 	if err != nil {
 		return err
@@ -260,7 +277,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Add(2)
-	g.Go(func() error { defer working.Done(); return keeper.Run(jobs, d.log, d.jobs()...) })
+	g.Go(func() error { defer working.Done(); return keeper.Run(jobs, d.log, d.metrics.Jobs(d.jobs())...) })
 	g.Go(func() error { defer working.Done(); return imports.Run(jobs) })
 	if mount != nil && d.keepDisks != nil {
 		working.Add(1)
@@ -270,6 +287,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 	g.Go(func() error { return d.runEvents(logs) })
 	tests, stopTests := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return d.feedWatchdog(tests, d.selfTest(ctx, mount != nil)) })
+	g.Go(func() error { return d.serveMonitor(tests, monitors) })
 	server := api.NewServer(requests, d.log, d.cfg.API.MaxConnections)
 	mountStopped := make(chan struct{})
 	stopMount := func() {}
@@ -281,6 +299,7 @@ func (d *daemon) serve(ctx context.Context, listeners []net.Listener, ready func
 		g.Go(func() error {
 			defer close(mountStopped)
 			err := mount.Serve(mountCtx)
+			d.mounted.Store(false)
 			if errors.Is(err, fusefs.ErrUnmounted) || errors.Is(err, fusefs.ErrHandedOver) {
 				d.log.Error("going on without the mount", "path", d.cfg.Mount.Path, "error", err)
 				return nil
@@ -347,7 +366,7 @@ func (d *daemon) handler(cfg Config) (http.Handler, error) {
 		Images: func(caller image.Caller) api.Session { return d.service.As(caller) },
 		Auth:   d.auth, Stores: d.service.Stores(), ImportMethods: d.service.ImportMethods(), Formats: d.cfg.Images.declared(), Logger: d.log, PublicURL: c.PublicEndpoint, AllowedHosts: c.AllowedHosts,
 		CacheMaxAge: time.Duration(c.CacheMaxAge), Sendfile: c.Sendfile, StallTimeout: time.Duration(c.StallTimeout),
-		Ready: d.service.CheckReady, DisableFile: c.DisableFile, ShowLocations: c.ShowLocations, ShowDirectURL: c.ShowDirectURL,
+		Observe: d.countRequest, Ready: d.service.CheckReady, DisableFile: c.DisableFile, ShowLocations: c.ShowLocations, ShowDirectURL: c.ShowDirectURL,
 	}
 	if d.auditLog != nil {
 		config.Recordable = d.auditLog.Check

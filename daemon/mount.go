@@ -44,9 +44,9 @@ func (d *daemon) mountConfig(ctx context.Context) (fusefs.Config, error) {
 		tree.ShowProjects = m.Show
 	}
 	shown := d.service.Tree(tree)
-	source := treeSource{Tree: shown, cache: d.openBlockCache(), disks: d.openRawCache(shown), serve: sync.OnceFunc(readForTheKernel)}
+	source := treeSource{Tree: shown, count: d.countReads, cache: d.openBlockCache(), disks: d.openRawCache(shown), serve: sync.OnceFunc(readForTheKernel)}
 	return fusefs.Config{Path: m.Path, Helper: m.Helper, Identity: database, View: fmt.Sprintf("%+v", tree), UID: uid, GID: gid, AllowOther: m.AllowOther, NoPassthrough: !m.Passthrough,
-		ReadAhead: int(m.ReadAhead >> 10), Source: source, Logger: d.log}, nil
+		ReadAhead: int(m.ReadAhead >> 10), Source: source, Observer: d.mountObserver(), Logger: d.log}, nil
 }
 
 func (m MountConfig) ownerID() (uint32, error) {
@@ -87,9 +87,10 @@ func lookUpID(name, key string, lookUp func(string) (string, error)) (uint32, er
 // treeSource is the service's tree in the words of fusefs, which knows neither the service nor the database.
 type treeSource struct {
 	*imageservice.Tree
-	cache *blockcache.Cache // of what lies in no local file; nil for none
-	disks *rawcache.Cache   // of what guests see of images in other formats; nil for none
-	serve func()            // called before something is opened whose reads pass through this process
+	cache *blockcache.Cache                                         // of what lies in no local file; nil for none
+	disks *rawcache.Cache                                           // of what guests see of images in other formats; nil for none
+	count func(imagestore.Reader, image.Location) imagestore.Reader // of what lies in no local file
+	serve func()                                                    // called before something is opened whose reads pass through this process
 }
 
 var kinds = map[fusefs.LabelKind]metadata.LabelKind{
@@ -187,9 +188,13 @@ func (t treeSource) Changes(ctx context.Context, after int64, limit int) (change
 	return changes, last, lost, err
 }
 
-// cached returns r with the cache in front, unless that would be slower.
+// cached returns r with the cache in front, unless that would be slower. What is read of r is counted, unless the kernel may do it.
 func (t treeSource) cached(number int64, r imagestore.Reader, loc image.Location) imagestore.Reader {
-	if _, inFile := r.(imagestore.FileReader); inFile || t.cache == nil {
+	if _, inFile := r.(imagestore.FileReader); inFile {
+		return r
+	}
+	r = t.count(r, loc)
+	if t.cache == nil {
 		return r
 	}
 	return t.cache.Reader(copyNumber(number, loc), r)

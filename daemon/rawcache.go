@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-image/vitrine/fusefs"
 	"github.com/vitrine-image/vitrine/image"
 	"github.com/vitrine-image/vitrine/imageservice"
+	"github.com/vitrine-image/vitrine/metrics"
 	"github.com/vitrine-image/vitrine/rawcache"
 )
 
@@ -26,6 +27,7 @@ func (d *daemon) openRawCache(tree *imageservice.Tree) *rawcache.Cache {
 		return nil
 	}
 	d.onClose(c.Close)
+	d.metrics.Cache("disks", func() metrics.Cache { return metrics.Cache(c.Stats()) })
 	d.keepDisks = func(ctx context.Context, m *fusefs.Mount) { c.Run(ctx, rawSource{tree}, m.DiskMoved) }
 	return c
 }
