@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// TestHowtos reads the configuration in every page of docs/howto, and in that about Ceph.
+// TestHowtos reads the configuration in every page of docs/howto, and in those about Ceph and hypervisors.
 func TestHowtos(t *testing.T) {
 	pages, err := filepath.Glob("../docs/howto/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	examples := 0
-	for _, page := range append(pages, "../docs/ceph.md") {
+	for _, page := range append(pages, "../docs/ceph.md", "../docs/hypervisors.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -51,6 +51,7 @@ var needs = map[string]func() error{
 	"rpmlint":      programs("rpmlint"),
 	"systemd":      programs("systemd-analyze"),
 	"promtool":     programs("promtool"),
+	"libvirt":      libvirtSchemas,
 	"root":         isRoot,
 }
 
@@ -64,7 +65,7 @@ var notInAll = []string{"root", "passthrough"}
 // ceph (its daemons and commands), openssl and jq (their commands), python3 (Debian's), its libraries cursive (verifies signatures),
 // glanceclient and openstacksdk, bzip2, xz, fusermount (for
 // who is not root), ext4 and xfs (mkfs), packages (what builds them), lintian, rpm, rpmlint, systemd (its programs; it need not run),
-// promtool (of Prometheus), root.
+// promtool (of Prometheus), libvirt (its schemas), root.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	list := os.Getenv("VITRINE_TEST_REQUIRE")
@@ -113,6 +114,16 @@ func programs(names ...string) func() error {
 		}
 		return nil
 	}
+}
+
+// LibvirtSchemas is where libvirt has the schemas of its documents.
+const LibvirtSchemas = "/usr/share/libvirt/schemas"
+
+func libvirtSchemas() error {
+	if _, err := os.Stat(LibvirtSchemas + "/domain.rng"); err != nil {
+		return errors.New("the schemas of libvirt are not installed (make deps-test installs them)")
+	}
+	return programs("xmllint")()
 }
 
 // library finds a library of Debian's python3.
