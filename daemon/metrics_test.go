@@ -90,7 +90,7 @@ func TestMetrics(t *testing.T) {
 		`vitrine_mount_opens_total\{reader="(kernel|daemon)"\} [1-9]`,
 		`vitrine_database_duration_seconds_count\{operation="update"\} [1-9]`,
 		`vitrine_cache_bytes\{cache="disks"\} 0`,
-		`vitrine_job_runs_total\{job="heartbeat",result="failed"\} 0`,
+		`vitrine_job_runs_total\{name="heartbeat",result="failed"\} 0`,
 	} {
 		if !regexp.MustCompile("(?m)^" + want).MatchString(text) {
 			t.Errorf("there is no line %s", want)

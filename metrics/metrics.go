@@ -25,9 +25,9 @@ type Metrics struct {
 	storeBytes    *prometheus.CounterVec   // by store, direction
 	database      *prometheus.HistogramVec // by operation
 	unavailable   *prometheus.CounterVec   // by operation
-	jobRuns       *prometheus.CounterVec   // by job, result
-	jobSeconds    *prometheus.CounterVec   // by job
-	jobSuccess    *prometheus.GaugeVec     // by job
+	jobRuns       *prometheus.CounterVec   // by name, result
+	jobSeconds    *prometheus.CounterVec   // by name
+	jobSuccess    *prometheus.GaugeVec     // by name; the label job is Prometheus's
 	mount         *mountCollector
 	mountErrors   *prometheus.CounterVec // by operation, errno
 	mountOpens    *prometheus.CounterVec // by path
@@ -56,10 +56,10 @@ func New(mountOperations []string) *Metrics {
 	m.storeBytes = counter("vitrine_store_bytes_total", "Bytes of image data that went into a store, and that came out of it through this process.", "store", "direction")
 	m.database = histogram("vitrine_database_duration_seconds", "How long transactions took, with waiting for their turn and with the commit.", databaseBuckets, "operation")
 	m.unavailable = counter("vitrine_database_unavailable_total", "Transactions that failed because the database could not be read or written.", "operation")
-	m.jobRuns = counter("vitrine_job_runs_total", "Runs of the periodic jobs, by their result: ok or failed.", "job", "result")
-	m.jobSeconds = counter("vitrine_job_duration_seconds_total", "Time that the runs of the periodic jobs took.", "job")
+	m.jobRuns = counter("vitrine_job_runs_total", "Runs of the periodic jobs, by their result: ok or failed.", "name", "result")
+	m.jobSeconds = counter("vitrine_job_duration_seconds_total", "Time that the runs of the periodic jobs took.", "name")
 	m.jobSuccess = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "vitrine_job_last_success_timestamp_seconds",
-		Help: "When the job last ended well, in Unix time."}, []string{"job"})
+		Help: "When the job last ended well, in Unix time."}, []string{"name"})
 	m.mountErrors = counter("vitrine_mount_errors_total", "Operations of the mount that failed, but for names that are not there.", "operation", "errno")
 	m.mountOpens = counter("vitrine_mount_opens_total", "Files that were opened in the mount, by who reads them: kernel (passthrough) or daemon.", "reader")
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "vitrine_build_info", Help: "The version of the daemon; the value is 1.",

@@ -3,12 +3,15 @@ package metrics
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -79,7 +82,7 @@ func TestWhatIsShown(t *testing.T) {
 		`vitrine_cache_hits_total{cache="tables"} 3`, `vitrine_cache_misses_total{cache="tables"} 1`,
 		`vitrine_database_duration_seconds_count{operation="update"} 1`,
 		`vitrine_database_unavailable_total{operation="update"} 1`,
-		`vitrine_job_runs_total{job="audit",result="ok"} 1`,
+		`vitrine_job_runs_total{name="audit",result="ok"} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("there is no line\n%s", line)
@@ -135,7 +138,7 @@ func TestJobsAreCounted(t *testing.T) {
 		}
 	}
 	text := scrape(m)
-	for _, line := range []string{`vitrine_job_runs_total{job="sweep",result="failed"} 2`, `vitrine_job_runs_total{job="sweep",result="ok"} 0`} {
+	for _, line := range []string{`vitrine_job_runs_total{name="sweep",result="failed"} 2`, `vitrine_job_runs_total{name="sweep",result="ok"} 0`} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("there is no line %s", line)
 		}
@@ -183,18 +186,101 @@ func TestReference(t *testing.T) {
 func TestNoLabelIsAnID(t *testing.T) {
 	for _, f := range own(t) {
 		for _, label := range f.GetMetric()[0].GetLabel() {
-			if !slices.Contains([]string{"method", "route", "code", "store", "direction", "operation", "errno", "reader", "job", "result", "cache", "version"}, label.GetName()) {
+			if !slices.Contains([]string{"method", "route", "code", "store", "direction", "operation", "errno", "reader", "name", "result", "cache", "version"}, label.GetName()) {
 				t.Errorf("%s has the label %s: see that it has few values", f.GetName(), label.GetName())
 			}
 		}
 	}
 }
 
-func TestPromtoolAccepts(t *testing.T) {
+func TestPromtoolAccepts(t *testing.T) { promtool(t, scrape(full(t)), "check", "metrics") }
+
+// files are what packaging has for monitoring systems.
+const (
+	alerts    = "../packaging/monitoring/alerts.yml"
+	dashboard = "../packaging/monitoring/dashboard.json"
+)
+
+// TestFilesNameMetricsThatExist looks up each metric and each of its labels that the dashboard and the alerts name.
+func TestFilesNameMetricsThatExist(t *testing.T) {
+	labels := make(map[string][]string)
+	for _, f := range own(t) {
+		names := []string{"instance", "le"}
+		for _, label := range f.GetMetric()[0].GetLabel() {
+			names = append(names, label.GetName())
+		}
+		labels[f.GetName()] = names
+		if f.GetType() == dto.MetricType_HISTOGRAM {
+			for _, part := range []string{"_bucket", "_count", "_sum"} {
+				labels[f.GetName()+part] = names
+			}
+		}
+	}
+	metric := regexp.MustCompile(`(vitrine_[a-z_]+)(?:\{([^}]*)\})?`)
+	label := regexp.MustCompile(`([a-z]+)(?:=~|!~|!=|=)`)
+	for _, path := range []string{alerts, dashboard} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := metric.FindAllSubmatch(text, -1)
+		if len(found) < 8 {
+			t.Errorf("%s names %d metrics", path, len(found))
+		}
+		for _, m := range found {
+			known, ok := labels[string(m[1])]
+			if !ok {
+				t.Errorf("%s names %s, which does not exist", path, m[1])
+			}
+			for _, l := range label.FindAllSubmatch(m[2], -1) {
+				if !slices.Contains(known, string(l[1])) {
+					t.Errorf("%s asks for the label %s of %s, which has %v", path, l[1], m[1], known)
+				}
+			}
+		}
+	}
+}
+
+func TestDashboardIsJSON(t *testing.T) {
+	text, err := os.ReadFile(dashboard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	var rules strings.Builder // promtool knows expressions in rules only
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
+	for _, panel := range board.Panels {
+		if panel.Title == "" || len(panel.Targets) == 0 {
+			t.Errorf("panel %d has no title, or shows nothing", panel.ID)
+		}
+		for i, target := range panel.Targets {
+			fmt.Fprintf(&rules, "  - record: panel%d_%d\n    expr: %q\n", panel.ID, i, strings.ReplaceAll(target.Expr, "$__rate_interval", "5m"))
+		}
+	}
+	path := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(path, []byte(rules.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "", "check", "rules", path)
+}
+
+func TestAlertsAreRules(t *testing.T) { promtool(t, "", "check", "rules", alerts) }
+
+func promtool(t *testing.T, input string, args ...string) {
+	t.Helper()
 	testservers.Require(t, "promtool")
-	cmd := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
-	cmd.Stdin = strings.NewReader(scrape(full(t)))
+	cmd := exec.CommandContext(t.Context(), "promtool", args...)
+	cmd.Stdin = strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("promtool check metrics: %v\n%s", err, out)
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
