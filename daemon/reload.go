@@ -103,6 +103,9 @@ func flatten(into map[string]any, key string, v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
+			if !field.IsExported() { // no key
+				continue
+			}
 			name := key
 			if !field.Anonymous {
 				name = join(field.Tag.Get("toml"))
