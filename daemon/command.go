@@ -60,7 +60,7 @@ func Command() *cobra.Command {
 	all.StringVar(&f.data, "data", "", "data directory (default /var/lib/vitrine)")
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "address of the API, host:port or unix:/path; may be repeated (default 127.0.0.1:9292)")
 	cmd.Flags().StringVar(&f.mount, "mount", "", "directory to mount the images at (default: none)")
-	cmd.AddCommand(checkCommand(f), sampleCommand(), adminCommand(f), probeCommand(), commanddoc.ManCommand("8",
+	cmd.AddCommand(checkCommand(f), doctorCommand(f), sampleCommand(), adminCommand(f), probeCommand(), commanddoc.ManCommand("8",
 		commanddoc.ConfigPage{Name: "vitrined.toml", Short: "the configuration of vitrined", Sample: Sample}))
 	return cmd
 }
