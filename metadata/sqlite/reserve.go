@@ -22,6 +22,9 @@ import (
 // disk without any room it is enough to fold the log, so that the log can be written from its beginning again.
 const reserveBytes = 20 << 20
 
+// headroom is what an update takes of the disk at most, commonly.
+const headroom = 1 << 20
+
 // reservePause is how long a reserve that was given back stays so, and how often it is tried to fold the log meanwhile.
 const reservePause = time.Second
 
@@ -182,8 +185,8 @@ func (r *reserve) restore(c *conn) {
 		return
 	}
 	r.next = now.Add(r.pause)
-	if r.free() < r.size {
-		if r.fold(c) != nil || r.free() < r.size { // the disk is as full as it was
+	if r.free() < r.size+headroom { // a log that was folded leaves room for the updates that follow, too
+		if err := r.fold(c); r.free() < r.size || isFull(err) { // the disk is as full as it was
 			return
 		}
 	}
