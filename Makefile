@@ -45,8 +45,8 @@ guest: deps-test ## make a small bootable disk image to try, bin/guest.raw
 	@mkdir -p bin
 	@$(GO) run ./internal/guestimage/mkguest bin/guest.raw
 
-test: deps-test ## run every test with -race, real mounts and the guest's boot included (under 6 minutes)
-	$(TESTENV) $(GO) test -race -vet=off -timeout 10m $(PKG)
+test: deps-test ## run every test with -race, real mounts and the guest's boot included (some 12 minutes)
+	$(TESTENV) $(GO) test -race -vet=off -timeout 20m $(PKG)
 
 test-compat: deps-test ## run the tests with Keystone, Tempest and the clients of OpenStack alone (a part of test)
 	$(TESTENV) $(GO) test -race -vet=off -count=1 -timeout 10m ./internal/compat
