@@ -130,10 +130,12 @@ func TestGuestBootsThroughTakeovers(t *testing.T) {
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	var mu sync.Mutex
+	byID := filepath.Join(d.Mount, "by-id")
+	disk := func(id image.ID) string { return filepath.Join(byID, string(id), "disk.raw") }
 	longest := map[string]time.Duration{}
 	for what, id := range map[string]image.ID{"passed through": raw, "read by the daemon": packed} {
 		running.Go(func() {
-			f, err := os.OpenFile(filepath.Join(d.Mount, "by-id", string(id), "disk.raw"), os.O_RDONLY|unix.O_DIRECT, 0)
+			f, err := os.OpenFile(disk(id), os.O_RDONLY|unix.O_DIRECT, 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -165,7 +167,7 @@ func TestGuestBootsThroughTakeovers(t *testing.T) {
 		for !isClosed(stop) {
 			for _, id := range []image.ID{raw, packed} {
 				sum, err := guestimage.Boot(t.Context(), guestimage.Machine{Attach: guestimage.Overlay, Drive: "cache=none,aio=native",
-					Image: filepath.Join(d.Mount, "by-id", string(id), "disk.raw"), Dir: t.TempDir()})
+					Image: disk(id), Dir: t.TempDir()})
 				if err != nil || sum != guest.Sum {
 					t.Errorf("the guest read %s, want %s: %v", sum, guest.Sum, err)
 					return

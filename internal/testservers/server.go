@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -204,12 +205,18 @@ func (s *Server) ready(ctx context.Context, ask func() bool) (*Server, error) {
 	}
 }
 
-// freeAddress returns an address of the loopback that nobody listens on.
+// freeAddress returns an address of the loopback that nobody listens on. It is none that the kernel gives to those who ask for
+// any: one of them could have it before the server does.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if errors.Is(err, syscall.EADDRINUSE) && try < 100 {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		defer l.Close()
+		return l.Addr().String(), nil
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
