@@ -19,8 +19,8 @@ const (
 	// Who reads alone and has read longer in order has more: calls for several blocks cost the cluster and librbd less than
 	// as many calls, and there is always one under way.
 	longAfter = 32 << 20
-	longCall  = 4 // blocks
-	longDepth = 9
+	longCall  = 2 // blocks
+	longDepth = 12
 
 	aheadIdle = 5 * time.Second // after which blocks are given up that nobody has come for
 )
