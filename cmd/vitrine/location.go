@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -26,29 +26,14 @@ func locationCommand(a *app) *cobra.Command {
 }
 
 func locationListCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:               "list IMAGE",
-		Short:             "List where the data of an image lies, as an administrator",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeImages(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			locations, err := a.conn.Locations(cmd.Context(), img.ID)
-			if err != nil {
-				return onImage(args[0], err)
-			}
-			if a.json {
-				return writeJSON(cmd.OutOrStdout(), json.RawMessage(wire.AppendLocations(nil, locations)))
-			}
-			return printLocations(cmd.OutOrStdout(), locations)
-		},
-	}
+	return aboutImage(a, &cobra.Command{
+		Use:   "list IMAGE",
+		Short: "List where the data of an image lies, as an administrator",
+	}, func(ctx context.Context, id image.ID) ([]image.Location, error) { return a.conn.Locations(ctx, id) },
+		func(locations []image.Location) any { return json.RawMessage(wire.AppendLocations(nil, locations)) }, locationRows)
 }
 
-func printLocations(w io.Writer, locations []image.Location) error {
+func locationRows(locations []image.Location) [][]string {
 	rows := [][]string{{"STORE", "URL", "METADATA"}}
 	for _, loc := range locations {
 		var metadata []string
@@ -57,7 +42,7 @@ func printLocations(w io.Writer, locations []image.Location) error {
 		}
 		rows = append(rows, []string{printable(loc.Store), printable(loc.URL), printable(strings.Join(metadata, " "))})
 	}
-	return writeTable(w, rows)
+	return rows
 }
 
 func locationAddCommand(a *app) *cobra.Command {

@@ -100,26 +100,11 @@ func (a *app) completePins(cmd *cobra.Command, args []string, begun string) ([]c
 }
 
 func pinsCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:               "pins IMAGE",
-		Short:             "List the guests that an image is kept for",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeImages(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			pins, err := a.conn.Pins(cmd.Context(), img.ID)
-			if err != nil {
-				return onImage(args[0], err)
-			}
-			if a.json {
-				return writeJSON(cmd.OutOrStdout(), wire.PinsOf(pins))
-			}
-			return writeTable(cmd.OutOrStdout(), pinRows(pins))
-		},
-	}
+	return aboutImage(a, &cobra.Command{
+		Use:   "pins IMAGE",
+		Short: "List the guests that an image is kept for",
+	}, func(ctx context.Context, id image.ID) ([]image.Pin, error) { return a.conn.Pins(ctx, id) },
+		func(pins []image.Pin) any { return wire.PinsOf(pins) }, pinRows)
 }
 
 func pinRows(pins []image.Pin) [][]string {

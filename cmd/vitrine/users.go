@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -11,28 +12,13 @@ import (
 )
 
 func usersCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	return aboutImage(a, &cobra.Command{
 		Use:   "users IMAGE",
 		Short: "Show what uses an image",
 		Long: "Show what uses an image now: processes that have it open through the mount, with their unit and their domain in libvirt,\n" +
 			"downloads under way, clones in Ceph, and the guests that it is pinned for. It is for administrators.",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeImages(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			users, err := a.conn.Users(cmd.Context(), img.ID)
-			if err != nil {
-				return onImage(args[0], err)
-			}
-			if a.json {
-				return writeJSON(cmd.OutOrStdout(), wire.UsersOf(users))
-			}
-			return writeTable(cmd.OutOrStdout(), userRows(users))
-		},
-	}
+	}, func(ctx context.Context, id image.ID) (image.Users, error) { return a.conn.Users(ctx, id) },
+		func(u image.Users) any { return wire.UsersOf(u) }, userRows)
 }
 
 func userRows(u image.Users) [][]string {
